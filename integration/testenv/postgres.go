@@ -1,0 +1,89 @@
+package testenv
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// EnvPostgres names the variable with the URL of a superuser on a PostgreSQL
+// server with wal_level=logical.
+const EnvPostgres = "BACKSTITCH_TEST_POSTGRES"
+
+var serial atomic.Int64
+
+// Name is a name that no other test of any process uses.
+func Name(tb testing.TB) string {
+	tb.Helper()
+	return fmt.Sprintf("t%d_%d_%d", os.Getpid(), time.Now().UnixMilli()%1e9, serial.Add(1))
+}
+
+// Postgres makes a fresh, empty database and returns its URL. It is dropped, with
+// its replication slots, when the test ends.
+func Postgres(tb testing.TB) string {
+	tb.Helper()
+	return Database(tb, postgresServer(tb))
+}
+
+// Database makes a fresh database on the server of adminURL.
+func Database(tb testing.TB, adminURL string) string {
+	tb.Helper()
+	ctx := context.Background()
+	admin, err := pgx.Connect(ctx, adminURL)
+	if err != nil {
+		tb.Fatalf("connect to the test PostgreSQL: %v", err)
+	}
+	defer admin.Close(ctx)
+	name := Name(tb)
+	if _, err := admin.Exec(ctx, "CREATE DATABASE "+name); err != nil {
+		tb.Fatalf("create database %s: %v", name, err)
+	}
+	tb.Cleanup(func() { dropDatabase(tb, adminURL, name) })
+	config := admin.Config()
+	return fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", config.User, config.Password,
+		strings.TrimSuffix(fmt.Sprintf("%s:%d", config.Host, config.Port), ":0"), name)
+}
+
+// dropDatabase drops a database; slots that a test left behind would keep it.
+func dropDatabase(tb testing.TB, adminURL, name string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	admin, err := pgx.Connect(ctx, adminURL)
+	if err != nil {
+		return // the server is gone, and the database with it
+	}
+	defer admin.Close(ctx)
+	for _, sql := range []string{
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
+		"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = $1 AND active",
+	} {
+		if _, err := admin.Exec(ctx, sql, name); err != nil {
+			tb.Logf("clean up %s: %v", name, err)
+		}
+	}
+	for ctx.Err() == nil {
+		_, err = admin.Exec(ctx, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = $1", name)
+		if err == nil {
+			_, err = admin.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
+		}
+		if err == nil {
+			return
+		}
+	}
+	tb.Logf("drop database %s: %v", name, err)
+}
+
+func postgresServer(tb testing.TB) string {
+	tb.Helper()
+	url := os.Getenv(EnvPostgres)
+	if url == "" {
+		tb.Fatalf("%s is not set: run the tests with `make test`, which starts the servers", EnvPostgres)
+	}
+	return url
+}
