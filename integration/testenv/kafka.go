@@ -43,3 +43,26 @@ func Registry(tb testing.TB) string {
 	tb.Cleanup(server.Close)
 	return server.URL
 }
+
+// EnvRequireAll names the variable that turns every "skipped, because X is
+// missing" into a failure; CI sets it.
+const EnvRequireAll = "BACKSTITCH_REQUIRE_ALL"
+
+// Missing skips a test because something named is not on this machine, or fails
+// it where everything is required.
+func Missing(tb testing.TB, what string) {
+	tb.Helper()
+	if os.Getenv(EnvRequireAll) != "" {
+		tb.Fatalf("missing: %s", what)
+	}
+	tb.Skipf("missing: %s", what)
+}
+
+// RealKafka is Kafka, for tests that the embedded broker cannot serve.
+func RealKafka(tb testing.TB) []string {
+	tb.Helper()
+	if os.Getenv(EnvKafka) == "" {
+		Missing(tb, "a real Kafka ("+EnvKafka+")")
+	}
+	return Kafka(tb)
+}

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/backstitch/backstitch/pipeline/sandbox/postgres"
 )
 
 // EnvPostgres names the variable with the URL of a superuser on a PostgreSQL
@@ -79,11 +82,54 @@ func dropDatabase(tb testing.TB, adminURL, name string) {
 	tb.Logf("drop database %s: %v", name, err)
 }
 
+// postgresServer is the shared server of the run, or one that this test process
+// starts for itself and that ends with it.
 func postgresServer(tb testing.TB) string {
 	tb.Helper()
-	url := os.Getenv(EnvPostgres)
-	if url == "" {
-		tb.Fatalf("%s is not set: run the tests with `make test`, which starts the servers", EnvPostgres)
+	if url := os.Getenv(EnvPostgres); url != "" {
+		return url
 	}
-	return url
+	own.once.Do(func() {
+		ctx := context.Background()
+		var binaries postgres.Binaries
+		if binaries, own.err = postgres.Ensure(ctx, os.Stderr); own.err != nil {
+			return
+		}
+		var server *postgres.Server
+		if server, own.err = postgres.Start(ctx, postgres.Options{Binaries: binaries}); own.err == nil {
+			own.url = server.URL("postgres")
+		}
+	})
+	if own.err != nil {
+		tb.Fatalf("start PostgreSQL for tests: %v", own.err)
+	}
+	return own.url
+}
+
+// own is never stopped: the server dies with this process.
+var own struct {
+	once sync.Once
+	url  string
+	err  error
+}
+
+// OwnPostgres starts a server for this test alone, which the test may kill,
+// restart and reconfigure.
+func OwnPostgres(tb testing.TB, settings map[string]string) *postgres.Server {
+	tb.Helper()
+	ctx := context.Background()
+	binaries, err := postgres.Ensure(ctx, os.Stderr)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	server, err := postgres.Start(ctx, postgres.Options{Binaries: binaries, Settings: settings})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			tb.Logf("stop PostgreSQL: %v", err)
+		}
+	})
+	return server
 }
