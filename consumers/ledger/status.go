@@ -1,0 +1,88 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/backstitch/backstitch/consumers"
+	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/backstitch/backstitch/schemas"
+	"github.com/jackc/pgx/v5"
+)
+
+// Count is how many entities share a kind, a lane, a status and a reason.
+type Count struct {
+	Kind   consumers.Kind   `json:"kind"`
+	Lane   schemas.Lane     `json:"lane"`
+	Status consumers.Status `json:"status"`
+	Reason consumers.Reason `json:"reason,omitempty"`
+	// Gone: there is no desired state any more.
+	Gone  bool  `json:"gone,omitempty"`
+	Count int64 `json:"count"`
+}
+
+// LossCount is how many entities of a kind were applied with a named loss.
+type LossCount struct {
+	Kind  consumers.Kind `json:"kind"`
+	Loss  consumers.Loss `json:"loss"`
+	Count int64          `json:"count"`
+}
+
+// Summary is what status pages show of the entities.
+type Summary struct {
+	Counts []Count     `json:"counts"`
+	Losses []LossCount `json:"losses"`
+	// Unannounced entities have a revision that was not published yet (hazard A22).
+	Unannounced int64 `json:"unannounced"`
+	// InFlight is the number of calls whose outcome is not recorded.
+	InFlight int64 `json:"in_flight"`
+	// OldestPending is the source's commit time of the oldest live change that is
+	// not applied, nil when there is none.
+	OldestPending *time.Time `json:"oldest_pending,omitempty"`
+}
+
+// Total sums the counts of a status.
+func (s Summary) Total(status consumers.Status) (n int64) {
+	for _, c := range s.Counts {
+		if c.Status == status {
+			n += c.Count
+		}
+	}
+	return n
+}
+
+// Summarize counts the entities by kind, lane, status and reason. It scans the
+// entities: seconds for ten million of them, so callers cache it.
+func Summarize(ctx context.Context, q Querier) (Summary, error) {
+	var s Summary
+	rows, err := q.Query(ctx, `SELECT kind, lane, status, coalesce(reason, ''), desired IS NULL, count(*)
+		FROM backstitch.entities GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5`)
+	if err == nil {
+		s.Counts, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Count, err error) {
+			return c, row.Scan(&c.Kind, &c.Lane, &c.Status, &c.Reason, &c.Gone, &c.Count)
+		})
+	}
+	if err != nil {
+		return Summary{}, fmt.Errorf("count entities: %w", redact.SQLError(err))
+	}
+	rows, err = q.Query(ctx, `SELECT kind, loss, count(*) FROM backstitch.entities, unnest(losses) loss
+		WHERE losses <> '{}' GROUP BY 1, 2 ORDER BY 1, 2`)
+	if err == nil {
+		s.Losses, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (l LossCount, err error) {
+			return l, row.Scan(&l.Kind, &l.Loss, &l.Count)
+		})
+	}
+	if err != nil {
+		return Summary{}, fmt.Errorf("count losses: %w", redact.SQLError(err))
+	}
+	err = q.QueryRow(ctx, `SELECT
+		(SELECT count(*) FROM backstitch.entities WHERE announced < revision),
+		(SELECT count(*) FROM backstitch.marks),
+		(SELECT min(committed_at) FROM backstitch.entities WHERE status IN ('pending', 'deferred') AND lane = 'live')`).
+		Scan(&s.Unannounced, &s.InFlight, &s.OldestPending)
+	if err != nil {
+		return Summary{}, fmt.Errorf("summarize the ledger: %w", redact.SQLError(err))
+	}
+	return s, nil
+}
