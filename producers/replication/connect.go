@@ -1,0 +1,177 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/backstitch/backstitch/internal/pgsession"
+	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/backstitch/backstitch/producers"
+	"github.com/backstitch/backstitch/schemas"
+)
+
+// Session derives the configuration of an ordinary session on the source: all
+// settings that decide how values are printed are pinned (hazard S9), and a
+// commit of ours never waits for a standby.
+func Session(source *pgx.ConnConfig, application string) *pgx.ConnConfig {
+	c := source.Copy()
+	if c.RuntimeParams == nil {
+		c.RuntimeParams = make(map[string]string)
+	}
+	maps.Copy(c.RuntimeParams, pgsession.Source(application))
+	c.RuntimeParams["synchronous_commit"] = "local"
+	return c
+}
+
+// Conn is a replication connection before its stream starts.
+type Conn struct {
+	pg   *pgconn.PgConn
+	wire *wire
+}
+
+// Connect opens a replication connection to the database of source.
+func Connect(ctx context.Context, source *pgx.ConnConfig, application string) (*Conn, error) {
+	config := Session(source, application).Config
+	config.RuntimeParams["replication"] = "database"
+	dial := config.DialFunc
+	if dial == nil {
+		dial = (&net.Dialer{KeepAlive: 15 * time.Second}).DialContext
+	}
+	config.DialFunc = dialer(dial)
+	c := &Conn{}
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		c.wire = newWire(r)
+		return pgproto3.NewFrontend(c.wire, w)
+	}
+	pg, err := pgconn.ConnectConfig(ctx, &config)
+	if err != nil {
+		return nil, fmt.Errorf("open a replication connection: %w", redact.SQLError(err))
+	}
+	c.pg = pg
+	return c, nil
+}
+
+// Close ends the connection; a temporary slot ends with it.
+func (c *Conn) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := c.pg.Close(ctx); err != nil {
+		return fmt.Errorf("close the replication connection: %w", err)
+	}
+	return nil
+}
+
+// PID is the walsender's process id.
+func (c *Conn) PID() uint32 { return c.pg.PID() }
+
+// System is who the server says it is.
+type System struct {
+	ID       string
+	Timeline uint32
+	// End is where its write-ahead log ends (flushed).
+	End      schemas.LSN
+	Database string
+}
+
+// Identify asks the server for its identity (hazard S10).
+func (c *Conn) Identify(ctx context.Context) (System, error) {
+	r, err := pglogrepl.IdentifySystem(ctx, c.pg)
+	if err != nil {
+		return System{}, fmt.Errorf("identify the source: %w", redact.SQLError(err))
+	}
+	return System{ID: r.SystemID, Timeline: uint32(r.Timeline), End: schemas.LSN(r.XLogPos), Database: r.DBName}, nil
+}
+
+// ForkOf tells where the history of timeline left the timeline old: what was read
+// beyond it on old does not exist on the new one (hazard S10). ok is false when
+// old is not an ancestor.
+func (c *Conn) ForkOf(ctx context.Context, timeline, old uint32) (fork schemas.LSN, ok bool, err error) {
+	h, err := pglogrepl.TimelineHistory(ctx, c.pg, int32(timeline))
+	if err != nil {
+		return 0, false, fmt.Errorf("read the history of timeline %d: %w", timeline, redact.SQLError(err))
+	}
+	for line := range strings.Lines(string(h.Content)) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		if n, err := strconv.ParseUint(fields[0], 10, 32); err != nil || uint32(n) != old {
+			continue
+		}
+		fork, err := schemas.ParseLSN(fields[1])
+		return fork, err == nil, err
+	}
+	return 0, false, nil
+}
+
+// Point is where a new slot starts: the snapshot contains exactly the commits
+// below LSN. The snapshot lives until the next command on the connection
+// (hazard S8).
+type Point struct {
+	LSN      schemas.LSN
+	Snapshot string
+}
+
+// ErrBusy says that running transactions kept a slot from being created in time
+// (hazard S20).
+var ErrBusy = errors.New("running transactions kept the slot from being created in time")
+
+// CreateSlot creates the source's slot. It waits for the transactions that run, at
+// most for patience: then it fails with ErrBusy.
+func (c *Conn) CreateSlot(ctx context.Context, slot string, patience time.Duration) (Point, error) {
+	return c.create(ctx, slot, false, patience)
+}
+
+// CreateTemporarySlot creates a slot that ends with the connection, for the
+// snapshot that it exports.
+func (c *Conn) CreateTemporarySlot(ctx context.Context, slot string, patience time.Duration) (Point, error) {
+	return c.create(ctx, slot, true, patience)
+}
+
+func (c *Conn) create(ctx context.Context, slot string, temporary bool, patience time.Duration) (Point, error) {
+	set := fmt.Sprintf("SET statement_timeout = %d", patience.Milliseconds())
+	if _, err := c.pg.Exec(ctx, set).ReadAll(); err != nil {
+		return Point{}, fmt.Errorf("bound the creation of slot %s: %w", slot, redact.SQLError(err))
+	}
+	r, err := pglogrepl.CreateReplicationSlot(ctx, c.pg, schemas.QuoteIdent(slot), "pgoutput", pglogrepl.CreateReplicationSlotOptions{
+		Temporary: temporary, SnapshotAction: "(SNAPSHOT 'export')",
+	})
+	switch redact.SQLState(err) {
+	case "57014": // query_canceled
+		return Point{}, fmt.Errorf("create slot %s: %w", slot, ErrBusy)
+	case "42710": // duplicate_object
+		return Point{}, fmt.Errorf("create slot %s: it exists: %w", slot, producers.ErrStandby)
+	}
+	if err != nil {
+		return Point{}, fmt.Errorf("create slot %s: %w", slot, redact.SQLError(err))
+	}
+	lsn, err := schemas.ParseLSN(r.ConsistentPoint)
+	if err != nil {
+		return Point{}, fmt.Errorf("create slot %s: %w", slot, err)
+	}
+	return Point{LSN: lsn, Snapshot: r.SnapshotName}, nil
+}
+
+// DropSlot drops the source's slot, which nobody must be reading.
+func (c *Conn) DropSlot(ctx context.Context, slot string) error {
+	err := pglogrepl.DropReplicationSlot(ctx, c.pg, schemas.QuoteIdent(slot), pglogrepl.DropReplicationSlotOptions{})
+	if redact.SQLState(err) == "42704" { // undefined_object
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("drop slot %s: %w", slot, redact.SQLError(err))
+	}
+	return nil
+}
