@@ -1,0 +1,108 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/schemas"
+)
+
+// Status is the answer of `backstitch status --output json` and of GET /status. Its
+// fields are a contract: they are added to, never renamed or removed.
+type Status struct {
+	// Name is the pipeline's.
+	Name string `json:"name"`
+	// Time of the report.
+	Time time.Time `json:"time"`
+	// Connectors are <name>-source, -transform and -apply.
+	Connectors []Connector `json:"connectors"`
+	// Source is how far the source topics reach; nil before the first checkpoint.
+	Source *Source `json:"source,omitempty"`
+	// Backfill is the progress of the current or last run, by table.
+	Backfill []Table `json:"backfill"`
+	// Transform is how far the mapping was evaluated.
+	Transform Transform `json:"transform"`
+	// Lag is what consumers have not read yet, by topic, in records.
+	Lag []Lag `json:"lag"`
+	// Entities counts organizations and members by state.
+	Entities ledger.Summary `json:"entities"`
+	// Apply is the rate of the apply connector in this process; zero from another one.
+	Apply Apply `json:"apply"`
+	// Consents wait for `backstitch approve`.
+	Consents []ledger.Consent `json:"consents"`
+	// Problems are parts of this report that could not be read, and why.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// Connector is one of the three, with Kafka Connect's states.
+type Connector struct {
+	Name string `json:"name"`
+	// State: RUNNING, UNASSIGNED (stands by, or runs in another process), FAILED, STOPPED.
+	State string `json:"state"`
+	// Trace says why it failed, and the fix when it is held.
+	Trace string `json:"trace,omitempty"`
+	// Held: FAILED until a person acts.
+	Held bool `json:"held,omitempty"`
+}
+
+// Source is the source connector's position.
+type Source struct {
+	Epoch uint32 `json:"epoch"`
+	// CommitLSN is the last commit in the topics, EndLSN what the slot may be confirmed to.
+	CommitLSN  string    `json:"commit_lsn"`
+	EndLSN     string    `json:"end_lsn"`
+	CommitTime time.Time `json:"commit_time"`
+	// SlotActive, ConfirmedLSN, RetainedBytes and WALStatus come from pg_replication_slots.
+	SlotActive    bool   `json:"slot_active"`
+	ConfirmedLSN  string `json:"confirmed_lsn,omitempty"`
+	RetainedBytes int64  `json:"retained_bytes"`
+	WALStatus     string `json:"wal_status,omitempty"`
+}
+
+// Table is a table's part of a backfill.
+type Table struct {
+	Table string `json:"table"`
+	// Rows read so far; Estimate is the planner's count when the run began.
+	Rows     int64 `json:"rows"`
+	Estimate int64 `json:"estimate"`
+	Done     bool  `json:"done"`
+}
+
+// Transform is the transform connector's position.
+type Transform struct {
+	// Phase: "", loading or following.
+	Phase string `json:"phase"`
+	// EvaluatedLSN is the commit LSN of the last evaluated state.
+	EvaluatedLSN string `json:"evaluated_lsn,omitempty"`
+}
+
+// Lag of a group on a topic, in records up to the last stable offset.
+type Lag struct {
+	Group   string `json:"group"`
+	Topic   string `json:"topic"`
+	Records int64  `json:"records"`
+}
+
+// Apply is what the apply connector does now.
+type Apply struct {
+	// CallsPerSecond over the last seconds, and all calls of this process.
+	CallsPerSecond float64 `json:"calls_per_second"`
+	Calls          int64   `json:"calls"`
+	// ETASeconds until nothing is pending, at the current rate; 0 when unknown.
+	ETASeconds float64 `json:"eta_seconds"`
+}
+
+// FromCheckpoint fills what a checkpoint says.
+func (s *Status) FromCheckpoint(c *schemas.Checkpoint) {
+	s.Source = &Source{
+		Epoch:      c.Source.Epoch,
+		CommitLSN:  c.Position.Version.Commit.String(),
+		EndLSN:     c.Position.EndLSN.String(),
+		CommitTime: c.Position.CommitTime,
+	}
+	s.Backfill = []Table{}
+	for _, name := range sortedKeys(c.Backfill.Tables) {
+		t := c.Backfill.Tables[name]
+		s.Backfill = append(s.Backfill, Table{Table: name, Rows: t.Rows, Estimate: t.Estimate, Done: t.Done})
+	}
+}
