@@ -1,0 +1,60 @@
+package backfill
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/backstitch/backstitch/internal/pgsession"
+	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/backstitch/backstitch/producers"
+)
+
+// connect opens a session on the source whose settings no role or database
+// default can change (hazard S9).
+func connect(ctx context.Context, cfg *pgx.ConnConfig, application string) (*pgx.Conn, error) {
+	cfg = cfg.Copy()
+	maps.Copy(cfg.RuntimeParams, pgsession.Source(application))
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the source as %s: %w", application, redact.SQLError(err))
+	}
+	// PostgreSQL 17 has one more time-out, which older servers refuse as a start-up parameter.
+	err = exec(ctx, conn, "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'")
+	if err != nil {
+		return nil, closeAfter(conn, fmt.Errorf("prepare the session of %s: %w", application, err))
+	}
+	return conn, nil
+}
+
+// exec runs statements by the simple protocol, which takes no snapshot of its own
+// before SET TRANSACTION SNAPSHOT.
+func exec(ctx context.Context, conn *pgx.Conn, sql string) error {
+	_, err := conn.PgConn().Exec(ctx, sql).ReadAll()
+	return redact.SQLError(err)
+}
+
+// importSnapshot makes the first statement of a transaction see an exported snapshot.
+func importSnapshot(ctx context.Context, conn *pgx.Conn, snapshot string) error {
+	if err := exec(ctx, conn, "SET TRANSACTION SNAPSHOT "+producers.QuoteLiteral(snapshot)); err != nil {
+		return fmt.Errorf("import snapshot %s (it ends with the transaction that exported it): %w", snapshot, err)
+	}
+	return nil
+}
+
+// closeAfter closes a connection after an error, which it returns.
+func closeAfter(conn *pgx.Conn, err error) error {
+	discard(conn)
+	return err
+}
+
+// discard ends a session whose outcome does not matter any more, and waits until
+// its socket is closed.
+func discard(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	_ = conn.Close(ctx) // only the end of the session matters, and that the server notices too
+	<-conn.PgConn().CleanupDone()
+}

@@ -1,0 +1,202 @@
+package backfill
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/backstitch/backstitch/schemas"
+)
+
+// portion is a filled buffer on its way to emit.
+type portion struct {
+	work  *tableWork
+	rng   schemas.Range
+	buf   *buffer
+	final bool // the piece ends here
+}
+
+// batch is called by the emitter, which alone counts the pieces that are whole.
+func (p *portion) batch() Batch {
+	if p.final {
+		p.work.open--
+	}
+	return Batch{
+		Table: p.work.table, Range: p.rng, Rows: p.buf.rows, Bytes: p.buf.bytes,
+		Last: p.final && p.work.open == 0,
+	}
+}
+
+// worker copies pieces over one connection.
+type worker struct {
+	cfg   Config
+	queue *queue
+	out   chan<- *portion
+	stop  <-chan struct{}
+}
+
+func (w *worker) run(ctx context.Context, cfg *pgx.ConnConfig, snapshot string) error {
+	conn, err := connect(ctx, cfg, "backstitch backfill")
+	if err != nil {
+		return err
+	}
+	defer discard(conn)
+	if err := exec(ctx, conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	if err := importSnapshot(ctx, conn, snapshot); err != nil {
+		return err
+	}
+	// The primary key's index bounds what a piece costs and gives its first row soon;
+	// a sequential scan, chosen on a bad estimate, would read the table once a piece.
+	err = exec(ctx, conn, "SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off")
+	if err != nil {
+		return fmt.Errorf("prepare the session: %w", err)
+	}
+	for !w.stopped() {
+		p, ok, err := w.queue.next(ctx, conn)
+		if err != nil || !ok {
+			return err
+		}
+		if err := w.read(ctx, conn, p); err != nil {
+			return fmt.Errorf("table %s: %w", p.work.table.Relation.SQL(), err)
+		}
+	}
+	return nil
+}
+
+func (w *worker) stopped() bool {
+	select {
+	case <-w.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// read copies one piece. When stop interrupts it, the rows that arrived become a
+// shorter range: they came in the order of the key, so none before the last is missing.
+func (w *worker) read(ctx context.Context, conn *pgx.Conn, p piece) error {
+	c := &copier{ctx: ctx, worker: w, piece: p, from: p.From}
+	if err := c.open(); err != nil {
+		return err
+	}
+	if p.nothing {
+		return c.flush(nil, true)
+	}
+	if err := p.work.sql.enter(ctx, conn); err != nil {
+		return err
+	}
+	copyCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	finished := make(chan struct{})
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-w.stop:
+			cancel()
+		case <-finished:
+		}
+	}()
+	_, err := conn.PgConn().CopyTo(copyCtx, c, p.work.sql.copyOut(p.Range))
+	close(finished)
+	<-watched
+	switch {
+	case err == nil:
+		return c.flush(p.To, true)
+	case ctx.Err() == nil && w.stopped():
+		if len(c.buf.rows) == 0 {
+			w.queue.buffers <- c.buf
+			return nil
+		}
+		return c.flush(c.lastKey(), false)
+	case redact.SQLState(err) == "42501":
+		return fmt.Errorf("copy rows: %w (the role needs SELECT on the table and, where row-level security is on, BYPASSRLS: without it rows would be hidden)", redact.SQLError(err))
+	default:
+		return fmt.Errorf("copy rows: %w", redact.SQLError(err))
+	}
+}
+
+// copier receives the text of a COPY and cuts it into ranges.
+type copier struct {
+	ctx     context.Context //nolint:containedctx // io.Writer has no room for it
+	worker  *worker
+	piece   piece
+	from    []string
+	buf     *buffer
+	partial []byte // the beginning of a row whose end has not arrived
+}
+
+// open waits for a free buffer, which is how a slow emit slows the readers down.
+func (c *copier) open() error {
+	select {
+	case c.buf = <-c.worker.queue.buffers:
+		c.buf.reset()
+		return nil
+	case <-c.ctx.Done():
+		return c.ctx.Err()
+	}
+}
+
+// Write takes COPY's text as it arrives. A raw newline always ends a row: COPY
+// escapes those inside values.
+func (c *copier) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			c.partial = append(c.partial, p...)
+			break
+		}
+		line := p[:i]
+		p = p[i+1:]
+		if len(c.partial) > 0 {
+			c.partial = append(c.partial, line...)
+			line = c.partial
+			c.partial = c.partial[:0]
+		}
+		if err := c.row(line); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+func (c *copier) row(line []byte) error {
+	cfg := c.worker.cfg
+	if n := len(c.buf.rows); n >= cfg.RangeRows || n > 0 && c.buf.bytes+len(line) > cfg.RangeBytes {
+		if err := c.flush(c.lastKey(), false); err != nil {
+			return err
+		}
+		if err := c.open(); err != nil {
+			return err
+		}
+	}
+	return c.buf.add(line, len(c.piece.work.table.Relation.Columns))
+}
+
+// lastKey is the key of the last row in the buffer.
+func (c *copier) lastKey() []string {
+	row := c.buf.rows[len(c.buf.rows)-1]
+	key := make([]string, 0, len(c.piece.work.table.Relation.Key))
+	for _, i := range c.piece.work.table.Relation.Key {
+		key = append(key, string(row[i].Data))
+	}
+	return key
+}
+
+// flush hands the buffer over as the range up to a key.
+func (c *copier) flush(to []string, final bool) error {
+	p := &portion{work: c.piece.work, rng: schemas.Range{From: c.from, To: to}, buf: c.buf, final: final}
+	select {
+	case c.worker.out <- p:
+		c.from, c.buf = to, nil
+		return nil
+	case <-c.ctx.Done():
+		return c.ctx.Err()
+	}
+}
