@@ -1,0 +1,117 @@
+package stytch
+
+import (
+	"encoding/json"
+	"maps"
+	"sync"
+	"time"
+)
+
+// Entry is one request that the simulator received.
+type Entry struct {
+	Seq            uint64    `json:"seq"` // 1, 2, … over the simulator's life
+	Time           time.Time `json:"time"`
+	Method         string    `json:"method"`
+	Endpoint       Endpoint  `json:"endpoint"` // "": no such route
+	OrganizationID string    `json:"organization_id,omitempty"`
+	MemberID       string    `json:"member_id,omitempty"`
+	Fields         []string  `json:"fields"` // names of the body's fields, sorted
+	// Body is what was sent, in memory only: it holds personal data (invariant 8).
+	Body json.RawMessage `json:"-"`
+	// Status is the answer's; 0: there was none.
+	Status    int    `json:"status"`
+	ErrorType string `json:"error_type,omitempty"`
+	RequestID string `json:"request_id"`
+	// Fault is the fault that took the request. A late effect has two entries: the
+	// request, without status, and later its effect.
+	Fault FaultKind `json:"fault,omitempty"`
+}
+
+// Filter selects entries; its zero fields select all.
+type Filter struct {
+	Endpoint       Endpoint
+	OrganizationID string
+	MemberID       string
+	Status         int
+	ErrorType      string
+	After          uint64 // entries with a higher Seq
+}
+
+func (f Filter) fits(e *Entry) bool {
+	return e.Seq > f.After &&
+		(f.Endpoint == "" || f.Endpoint == e.Endpoint) &&
+		(f.OrganizationID == "" || f.OrganizationID == e.OrganizationID) &&
+		(f.MemberID == "" || f.MemberID == e.MemberID) &&
+		(f.Status == 0 || f.Status == e.Status) &&
+		(f.ErrorType == "" || f.ErrorType == e.ErrorType)
+}
+
+// journal is a ring of the newest entries and counters of all.
+type journal struct {
+	mu struct {
+		sync.Mutex
+		ring   []Entry
+		seq    uint64
+		counts map[Endpoint]map[int]int
+	}
+}
+
+func newJournal(size int) *journal {
+	j := &journal{}
+	j.mu.ring = make([]Entry, size)
+	j.mu.counts = map[Endpoint]map[int]int{}
+	return j
+}
+
+func (j *journal) add(e Entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.mu.seq++
+	e.Seq = j.mu.seq
+	j.mu.ring[e.Seq%uint64(len(j.mu.ring))] = e
+	if j.mu.counts[e.Endpoint] == nil {
+		j.mu.counts[e.Endpoint] = map[int]int{}
+	}
+	j.mu.counts[e.Endpoint][e.Status]++
+}
+
+// Journal returns the entries that fit the filter, if one is given, and are still
+// kept; oldest first.
+func (s *Simulator) Journal(filter ...Filter) []Entry {
+	var f Filter
+	if len(filter) > 0 {
+		f = filter[0]
+	}
+	j := s.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	size := uint64(len(j.mu.ring))
+	from := max(f.After, j.mu.seq-min(j.mu.seq, size)) + 1
+	entries := []Entry{}
+	for seq := from; seq <= j.mu.seq; seq++ {
+		if e := &j.mu.ring[seq%size]; f.fits(e) {
+			entries = append(entries, *e)
+		}
+	}
+	return entries
+}
+
+// Seq is the number of the newest entry: what Filter.After takes to see only what
+// comes from now on.
+func (s *Simulator) Seq() uint64 {
+	s.journal.mu.Lock()
+	defer s.journal.mu.Unlock()
+	return s.journal.mu.seq
+}
+
+// Counts is how many requests each endpoint answered with each status, since the
+// simulator began. Status 0: no answer; endpoint "": no such route.
+func (s *Simulator) Counts() map[Endpoint]map[int]int {
+	s.journal.mu.Lock()
+	defer s.journal.mu.Unlock()
+	counts := make(map[Endpoint]map[int]int, len(s.journal.mu.counts))
+	for e, byStatus := range s.journal.mu.counts {
+		counts[e] = maps.Clone(byStatus)
+	}
+	return counts
+}
