@@ -1,0 +1,9 @@
+package config
+
+import _ "embed"
+
+//go:embed example.yaml
+var example string
+
+// Example is a commented configuration with every key: what `backstitch init` writes.
+func Example() string { return example }

@@ -1,0 +1,94 @@
+package config
+
+import (
+	"encoding/json"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/backstitch/backstitch/consumers"
+	"github.com/backstitch/backstitch/schemas"
+)
+
+// Schema is the JSON schema of the format, for editors; it stands in
+// docs/config.schema.json.
+func Schema() []byte {
+	root := object(reflect.TypeFor[Config]())
+	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	root["title"] = "Backstitch pipeline"
+	b, err := json.MarshalIndent(root, "", "  ")
+	if err != nil {
+		panic("config: schema: " + err.Error()) // maps and strings only
+	}
+	return append(b, '\n')
+}
+
+func object(t reflect.Type) map[string]any {
+	properties, required := map[string]any{}, []string{}
+	for _, f := range fields(reflect.New(t).Elem(), "") {
+		p := property(f)
+		if doc := f.tag.Get("doc"); doc != "" {
+			p["description"] = doc
+		}
+		properties[f.key] = p
+		if f.tag.Get("required") != "" {
+			required = append(required, f.key)
+		}
+	}
+	return map[string]any{"type": "object", "additionalProperties": false, "properties": properties, "required": required}
+}
+
+// reference is what stands for any value that is not text: it comes from the environment.
+const referencePattern = `^\$\{[^}]+\}$`
+
+func property(f field) map[string]any {
+	text := map[string]any{"type": "string"}
+	p := text
+	switch f.value.Interface().(type) {
+	case time.Duration:
+		p["pattern"] = `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$|` + referencePattern
+	case Rate:
+		p["pattern"] = `^[0-9]+/s$|` + referencePattern
+	case consumers.DeleteMode:
+		p["enum"] = strings.Fields(f.tag.Get("oneof"))
+	case []string, []schemas.Table:
+		return map[string]any{"type": "array", "items": text, "minItems": 1}
+	case Routes:
+		columns := map[string]any{"type": "object", "additionalProperties": text, "minProperties": 1}
+		return map[string]any{"type": "object", "additionalProperties": map[string]any{"anyOf": []any{columns, text}}}
+	case bool:
+		p = orReference("boolean")
+	case int:
+		p = orReference("integer")
+		for tag, name := range map[string]string{"min": "minimum", "max": "maximum"} {
+			if n, err := strconv.Atoi(f.tag.Get(tag)); err == nil {
+				p[name] = n
+			}
+		}
+	default:
+		if f.value.Kind() == reflect.Struct {
+			return object(f.value.Type())
+		}
+	}
+	if s := f.tag.Get("default"); s != "" {
+		p["default"] = schemaDefault(f, s)
+	}
+	return p
+}
+
+func orReference(kind string) map[string]any {
+	return map[string]any{"type": []string{kind, "string"}, "pattern": referencePattern}
+}
+
+func schemaDefault(f field, s string) any {
+	v := reflect.New(f.value.Type()).Elem()
+	if err := setScalar(v, s); err != nil {
+		return s
+	}
+	switch v.Kind() {
+	case reflect.Bool, reflect.Int:
+		return v.Interface()
+	}
+	return s
+}
