@@ -21,60 +21,104 @@ func TestRequests(t *testing.T) {
 		name, want, answer string
 		call               func(*Client) error
 	}{
-		{"create organization", `POST /v1/b2b/organizations {"organization_name":"A & B"}`, organizationAnswer,
-			func(c *Client) error { return second(c.CreateOrganization(ctx, Fields{"organization_name": "A & B"})) }},
-		{"get organization", `GET /v1/b2b/organizations/o%7C1 `, organizationAnswer,
-			func(c *Client) error { return second(c.GetOrganization(ctx, "o|1")) }},
-		{"update organization", `PUT /v1/b2b/organizations/o {"email_allowed_domains":[],"trusted_metadata":{"plan":null}}`, organizationAnswer,
+		{
+			"create organization", `POST /v1/b2b/organizations {"organization_name":"A & B"}`, organizationAnswer,
+			func(c *Client) error { return second(c.CreateOrganization(ctx, Fields{"organization_name": "A & B"})) },
+		},
+		{
+			"get organization", `GET /v1/b2b/organizations/o%7C1 `, organizationAnswer,
+			func(c *Client) error { return second(c.GetOrganization(ctx, "o|1")) },
+		},
+		{
+			"update organization", `PUT /v1/b2b/organizations/o {"email_allowed_domains":[],"trusted_metadata":{"plan":null}}`, organizationAnswer,
 			func(c *Client) error {
 				return second(c.UpdateOrganization(ctx, "o", Fields{"email_allowed_domains": []string{}, "trusted_metadata": map[string]any{"plan": nil}}))
-			}},
-		{"delete organization", `DELETE /v1/b2b/organizations/o `, deletedAnswer,
-			func(c *Client) error { return c.DeleteOrganization(ctx, "o") }},
-		{"delete organization external id", `DELETE /v1/b2b/organizations/o/external_id `, organizationAnswer,
-			func(c *Client) error { return second(c.DeleteOrganizationExternalID(ctx, "o")) }},
-		{"search organizations", `POST /v1/b2b/organizations/search {"cursor":"c","limit":7,"query":{"operands":[{"filter_name":"organization_slugs","filter_value":["s"]}],"operator":"AND"}}`,
+			},
+		},
+		{
+			"delete organization", `DELETE /v1/b2b/organizations/o `, deletedAnswer,
+			func(c *Client) error { return c.DeleteOrganization(ctx, "o") },
+		},
+		{
+			"delete organization external id", `DELETE /v1/b2b/organizations/o/external_id `, organizationAnswer,
+			func(c *Client) error { return second(c.DeleteOrganizationExternalID(ctx, "o")) },
+		},
+		{
+			"search organizations", `POST /v1/b2b/organizations/search {"cursor":"c","limit":7,"query":{"operands":[{"filter_name":"organization_slugs","filter_value":["s"]}],"operator":"AND"}}`,
 			`{"organizations":[],"results_metadata":{"total":0,"next_cursor":null}}`,
 			func(c *Client) error {
 				return second(c.SearchOrganizations(ctx, OrganizationSearch{Slugs: []string{"s"}, Cursor: "c", Limit: 7}))
-			}},
-		{"create member", `POST /v1/b2b/organizations/o/members {"email_address":"ann@example.com","is_breakglass":false,"roles":[]}`, memberAnswer,
+			},
+		},
+		{
+			"create member", `POST /v1/b2b/organizations/o/members {"email_address":"ann@example.com","is_breakglass":false,"roles":[]}`, memberAnswer,
 			func(c *Client) error {
 				return second(c.CreateMember(ctx, "o", Fields{"email_address": "ann@example.com", "is_breakglass": false, "roles": []string{}}))
-			}},
-		{"get member", `GET /v1/b2b/organizations/o/member?member_id=u%7C2f7 `, memberAnswer,
-			func(c *Client) error { return second(c.GetMember(ctx, "o", "u|2f7")) }},
-		{"get member by email", `GET /v1/b2b/organizations/o/member?email_address=ann%2Bx%40example.com `, memberAnswer,
-			func(c *Client) error { return second(c.GetMemberByEmail(ctx, "o", "ann+x@example.com")) }},
-		{"dangerously get member", `GET /v1/b2b/organizations/members/dangerously_get/m?include_deleted=true `, memberAnswer,
-			func(c *Client) error { return second(c.DangerouslyGetMember(ctx, "m", true)) }},
-		{"update member", `PUT /v1/b2b/organizations/o/members/m {"name":""}`, memberAnswer,
-			func(c *Client) error { return second(c.UpdateMember(ctx, "o", "m", Fields{"name": ""})) }},
-		{"update member with nothing", `PUT /v1/b2b/organizations/o/members/m {}`, memberAnswer,
-			func(c *Client) error { return second(c.UpdateMember(ctx, "o", "m", nil)) }},
-		{"delete member", `DELETE /v1/b2b/organizations/o/members/a%2Fb `, deletedAnswer,
-			func(c *Client) error { return c.DeleteMember(ctx, "o", "a/b") }},
-		{"reactivate member", `PUT /v1/b2b/organizations/o/members/m/reactivate {}`, memberAnswer,
-			func(c *Client) error { return second(c.ReactivateMember(ctx, "o", "m")) }},
-		{"search members", `POST /v1/b2b/organizations/members/search {"organization_ids":["o"],"query":{"operands":[{"filter_name":"member_ids","filter_value":["m"]},{"filter_name":"statuses","filter_value":["deleted"]}],"operator":"AND"}}`,
+			},
+		},
+		{
+			"get member", `GET /v1/b2b/organizations/o/member?member_id=u%7C2f7 `, memberAnswer,
+			func(c *Client) error { return second(c.GetMember(ctx, "o", "u|2f7")) },
+		},
+		{
+			"get member by email", `GET /v1/b2b/organizations/o/member?email_address=ann%2Bx%40example.com `, memberAnswer,
+			func(c *Client) error { return second(c.GetMemberByEmail(ctx, "o", "ann+x@example.com")) },
+		},
+		{
+			"dangerously get member", `GET /v1/b2b/organizations/members/dangerously_get/m?include_deleted=true `, memberAnswer,
+			func(c *Client) error { return second(c.DangerouslyGetMember(ctx, "m", true)) },
+		},
+		{
+			"update member", `PUT /v1/b2b/organizations/o/members/m {"name":""}`, memberAnswer,
+			func(c *Client) error { return second(c.UpdateMember(ctx, "o", "m", Fields{"name": ""})) },
+		},
+		{
+			"update member with nothing", `PUT /v1/b2b/organizations/o/members/m {}`, memberAnswer,
+			func(c *Client) error { return second(c.UpdateMember(ctx, "o", "m", nil)) },
+		},
+		{
+			"delete member", `DELETE /v1/b2b/organizations/o/members/a%2Fb `, deletedAnswer,
+			func(c *Client) error { return c.DeleteMember(ctx, "o", "a/b") },
+		},
+		{
+			"reactivate member", `PUT /v1/b2b/organizations/o/members/m/reactivate {}`, memberAnswer,
+			func(c *Client) error { return second(c.ReactivateMember(ctx, "o", "m")) },
+		},
+		{
+			"search members", `POST /v1/b2b/organizations/members/search {"organization_ids":["o"],"query":{"operands":[{"filter_name":"member_ids","filter_value":["m"]},{"filter_name":"statuses","filter_value":["deleted"]}],"operator":"AND"}}`,
 			`{"members":[],"organizations":{},"results_metadata":{"total":0,"next_cursor":null}}`,
 			func(c *Client) error {
 				return second(c.SearchMembers(ctx, MemberSearch{OrganizationIDs: []string{"o"}, MemberIDs: []string{"m"}, Statuses: []string{StatusDeleted}}))
-			}},
-		{"delete phone", `DELETE /v1/b2b/organizations/o/members/mfa_phone_numbers/m `, memberAnswer,
-			func(c *Client) error { return second(c.DeleteMFAPhone(ctx, "o", "m")) }},
-		{"delete member external id", `DELETE /v1/b2b/organizations/o/members/m/external_id `, memberAnswer,
-			func(c *Client) error { return second(c.DeleteMemberExternalID(ctx, "o", "m")) }},
-		{"unlink", `POST /v1/b2b/organizations/o/members/m/unlink_retired_email {"email_address":"old@example.com"}`, memberAnswer,
-			func(c *Client) error { return second(c.UnlinkRetiredEmail(ctx, "o", "m", "old@example.com")) }},
-		{"migrate", `POST /v1/b2b/passwords/migrate {"hash_type":"bcrypt"}`, memberAnswer,
-			func(c *Client) error { return second(c.MigratePassword(ctx, Fields{"hash_type": "bcrypt"})) }},
-		{"delete password", `DELETE /v1/b2b/organizations/o/members/passwords/p `, deletedAnswer,
-			func(c *Client) error { return c.DeletePassword(ctx, "o", "p") }},
-		{"authenticate", `POST /v1/b2b/passwords/authenticate {"email_address":"ann@example.com","organization_id":"o","password":"pw"}`, memberAnswer,
-			func(c *Client) error { return second(c.AuthenticatePassword(ctx, "o", "ann@example.com", "pw")) }},
-		{"policy", `GET /v1/b2b/rbac/policy `, `{"policy":{"roles":[]}}`,
-			func(c *Client) error { return second(c.RBACPolicy(ctx)) }},
+			},
+		},
+		{
+			"delete phone", `DELETE /v1/b2b/organizations/o/members/mfa_phone_numbers/m `, memberAnswer,
+			func(c *Client) error { return second(c.DeleteMFAPhone(ctx, "o", "m")) },
+		},
+		{
+			"delete member external id", `DELETE /v1/b2b/organizations/o/members/m/external_id `, memberAnswer,
+			func(c *Client) error { return second(c.DeleteMemberExternalID(ctx, "o", "m")) },
+		},
+		{
+			"unlink", `POST /v1/b2b/organizations/o/members/m/unlink_retired_email {"email_address":"old@example.com"}`, memberAnswer,
+			func(c *Client) error { return second(c.UnlinkRetiredEmail(ctx, "o", "m", "old@example.com")) },
+		},
+		{
+			"migrate", `POST /v1/b2b/passwords/migrate {"hash_type":"bcrypt"}`, memberAnswer,
+			func(c *Client) error { return second(c.MigratePassword(ctx, Fields{"hash_type": "bcrypt"})) },
+		},
+		{
+			"delete password", `DELETE /v1/b2b/organizations/o/members/passwords/p `, deletedAnswer,
+			func(c *Client) error { return c.DeletePassword(ctx, "o", "p") },
+		},
+		{
+			"authenticate", `POST /v1/b2b/passwords/authenticate {"email_address":"ann@example.com","organization_id":"o","password":"pw"}`, memberAnswer,
+			func(c *Client) error { return second(c.AuthenticatePassword(ctx, "o", "ann@example.com", "pw")) },
+		},
+		{
+			"policy", `GET /v1/b2b/rbac/policy `, `{"policy":{"roles":[]}}`,
+			func(c *Client) error { return second(c.RBACPolicy(ctx)) },
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

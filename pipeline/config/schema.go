@@ -86,8 +86,7 @@ func schemaDefault(f field, s string) any {
 	if err := setScalar(v, s); err != nil {
 		return s
 	}
-	switch v.Kind() {
-	case reflect.Bool, reflect.Int:
+	if v.Kind() == reflect.Bool || v.Kind() == reflect.Int {
 		return v.Interface()
 	}
 	return s

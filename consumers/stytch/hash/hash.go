@@ -154,8 +154,7 @@ func Convert(legacy string, o Options) (Converted, error) {
 		return Converted{class, stytch.Fields{"hash": strings.ToLower(legacy), "hash_type": digests[len(legacy)].typ}}, nil
 	case PlainHex:
 		return Converted{}, &Unsupported{class, "a plain digest is not taken unless asked for, and may be salted or peppered"}
-	case Unknown:
-		return Converted{}, &Unsupported{class, "the format is not recognised"}
+	default: // one of formats, or Unknown
 	}
 	for _, f := range formats {
 		if f.class != class {

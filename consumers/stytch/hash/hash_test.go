@@ -1,12 +1,12 @@
 package hash
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
-	"encoding/base64"
 	xargon2 "golang.org/x/crypto/argon2"
 )
 
