@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -84,4 +85,19 @@ func Request(ctx context.Context, kafka []kgo.Opt, prefix string, request produc
 		return fmt.Errorf("write the backfill request: %w", err)
 	}
 	return nil
+}
+
+// ReadControls hands over every control record that the checkpoints topic holds.
+func ReadControls(ctx context.Context, kafka []kgo.Opt, prefix string, take func(*schemas.Control)) error {
+	return readAll(ctx, kafka, schemas.CheckpointsTopic(prefix), func(r *kgo.Record) error {
+		if !strings.HasPrefix(string(r.Key), schemas.KeyControlPrefix) || r.Value == nil {
+			return nil
+		}
+		c, err := schemas.DecodeControl(r.Value)
+		if err != nil {
+			return err
+		}
+		take(c)
+		return nil
+	})
 }
