@@ -1,0 +1,152 @@
+package transform
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/backstitch/backstitch/consumers"
+	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// evaluatorConfig is what an evaluator needs.
+type evaluatorConfig struct {
+	Pool *pgxpool.Pool
+	Plan *Plan
+	// Term of the owner, checked in every transaction (invariant 10).
+	Term int64
+	// Partitions of the apply topics, as recorded.
+	Partitions int
+	// Sweep and AuditEvery as in Config.
+	Sweep, AuditEvery time.Duration
+	Log               *slog.Logger
+	Metrics           *evaluationMetrics
+	Now               func() time.Time
+	// Changed is called after desired states were committed; it must not block.
+	Changed func()
+}
+
+// evaluator turns touched keys into desired states. load and evaluate are called
+// by one goroutine, at positions where the mirror is a state that the legacy
+// database had after a commit (invariant 11, hazard C3); run works beside it.
+type evaluator struct {
+	pool       *pgxpool.Pool
+	plan       *Plan
+	term       int64
+	partitions int
+	sweep      time.Duration
+	auditEvery time.Duration
+	log        *slog.Logger
+	metrics    *evaluationMetrics
+	now        func() time.Time
+	changed    func()
+
+	jobs      chan *audit
+	running   atomic.Bool // run takes jobs
+	busy      atomic.Bool // a job is on its way
+	requested atomic.Bool // an audit is wanted now
+	looked    time.Time   // when schedule last asked the ledger
+}
+
+func newEvaluator(c evaluatorConfig) *evaluator {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Changed == nil {
+		c.Changed = func() {}
+	}
+	return &evaluator{pool: c.Pool, plan: c.Plan, term: c.Term, partitions: c.Partitions, sweep: c.Sweep, auditEvery: c.AuditEvery,
+		log: c.Log, metrics: c.Metrics, now: c.Now, changed: c.Changed, jobs: make(chan *audit, 1)}
+}
+
+// takeSize is how many touched keys one transaction takes, by the part they name:
+// a partial key means many entities.
+var takeSize = map[int]int{partFull: 5000, partEntity: 1000, partOrganization: 50}
+
+// evaluate runs the mappings for everything touched: organizations first, because
+// members depend on them, and small changes before wide ones, so that an entity
+// that both touch is a live change. Then it starts an audit or a sweep when one is
+// due.
+func (e *evaluator) evaluate(ctx context.Context, at Position) error {
+	for i := range e.plan.Mappings {
+		m := &e.plan.Mappings[i]
+		queues, err := e.queues(ctx, m)
+		if err != nil {
+			return fmt.Errorf("look for touched %ss: %w", m.Kind, redact.SQLError(err))
+		}
+		for _, q := range queues {
+			if err := e.drain(ctx, m, q, at); err != nil {
+				return fmt.Errorf("evaluate touched %ss: %w", m.Kind, err)
+			}
+		}
+	}
+	if err := e.schedule(ctx, at); err != nil {
+		return fmt.Errorf("look for due audits: %w", redact.SQLError(err))
+	}
+	return nil
+}
+
+// queue is what of the touched keys is taken together.
+type queue struct {
+	wide bool
+	part int
+}
+
+func (e *evaluator) queues(ctx context.Context, m *CompiledMapping) ([]queue, error) {
+	rows, err := e.pool.Query(ctx, `SELECT wide, part FROM backstitch.touched WHERE kind = $1 GROUP BY 1, 2 ORDER BY wide, part DESC`, m.Kind)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (q queue, err error) {
+		return q, row.Scan(&q.wide, &q.part)
+	})
+}
+
+// drain evaluates one queue in transactions of bounded size. Each leaves every
+// entity it looked at right; what is left after a crash is still touched.
+func (e *evaluator) drain(ctx context.Context, m *CompiledMapping, q queue, at Position) error {
+	for {
+		started := e.now()
+		var taken, changed int64
+		err := e.inTx(ctx, func(tx pgx.Tx) (err error) {
+			if taken, err = take(ctx, tx, m.Kind, q); err != nil || taken == 0 {
+				return err
+			}
+			if err = e.compute(ctx, tx, m, q.part); err != nil {
+				return err
+			}
+			changed, err = e.write(ctx, tx, m, at, true)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		e.metrics.evaluated(m.Kind, taken, changed, e.now().Sub(started))
+		if changed > 0 {
+			e.changed()
+		}
+		if taken < int64(takeSize[q.part]) {
+			return nil
+		}
+	}
+}
+
+// take moves touched keys into the workspace, in the transaction that evaluates
+// them.
+func take(ctx context.Context, tx pgx.Tx, kind consumers.Kind, q queue) (int64, error) {
+	tag, err := tx.Exec(ctx, `WITH taken AS (
+			DELETE FROM backstitch.touched t USING (
+				SELECT org_key, key FROM backstitch.touched WHERE kind = $1 AND part = $2 AND wide = $3
+				ORDER BY org_key, key LIMIT $4) s
+			WHERE t.kind = $1 AND t.part = $2 AND t.org_key = s.org_key AND t.key = s.key AND t.wide = $3
+			RETURNING t.org_key, t.key, t.wide, t.earned, t.cause, t.source_table, t.epoch, t.commit_lsn, t.end_lsn, t.committed_at)
+		INSERT INTO pg_temp.backstitch_work SELECT * FROM taken`, kind, q.part, q.wide, takeSize[q.part])
+	if err != nil {
+		return 0, fmt.Errorf("take touched keys: %w", err)
+	}
+	return tag.RowsAffected(), nil
+}
