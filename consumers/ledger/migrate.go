@@ -43,7 +43,9 @@ func Migrate(ctx context.Context, dsn string) (err error) {
 	if _, err := lock.ExecContext(ctx, "SELECT pg_advisory_lock($1)", int64(migrateLock)); err != nil {
 		return fmt.Errorf("lock the ledger for its migration: %w", redact.SQLError(err))
 	}
-	defer func() { _, _ = lock.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", int64(migrateLock)) }()
+	defer func() {
+		_, _ = lock.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", int64(migrateLock))
+	}()
 	return up(ctx, db)
 }
 

@@ -1,0 +1,114 @@
+package transform
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/backstitch/backstitch/consumers"
+	"github.com/backstitch/backstitch/schemas"
+	"github.com/backstitch/backstitch/schemas/registry"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Config is what a pipeline's file says about its transform.
+type Config struct {
+	// Name is the pipeline's; the connector and its consumer group are called
+	// <Name>-transform.
+	Name string
+	// Prefix of the topics.
+	Prefix string
+	// Tables are the captured tables.
+	Tables []schemas.Table
+	// Mappings, one per kind.
+	Mappings []consumers.Mapping
+	// ApplyPartitions is the recorded number of partitions of the apply topics.
+	ApplyPartitions int
+	// Sweep is how often, at most, the mapping is recomputed for tables without a
+	// route. Default 15 minutes.
+	Sweep time.Duration
+	// AuditEvery is how often the whole mapping is recomputed and compared, beside
+	// the audit after loading. Default 24 hours.
+	AuditEvery time.Duration
+	// BatchRows and BatchBytes bound one fill transaction (hazard C14). Defaults
+	// 20,000 rows and 16 MiB.
+	BatchRows  int
+	BatchBytes int
+	// ReadBytes bounds what was read ahead of the fill, decoded, in all partitions
+	// together (invariant 9). Default 48 MiB.
+	ReadBytes int
+	// Standby is how often a stand-by tries to become the owner. Default 500 ms.
+	Standby time.Duration
+}
+
+// withDefaults fills what the file leaves out.
+func (c Config) withDefaults() Config {
+	setDefault(&c.Sweep, 15*time.Minute)
+	setDefault(&c.AuditEvery, 24*time.Hour)
+	setDefault(&c.BatchRows, 20_000)
+	setDefault(&c.BatchBytes, 16<<20)
+	setDefault(&c.ReadBytes, 48<<20)
+	setDefault(&c.Standby, 500*time.Millisecond)
+	return c
+}
+
+func setDefault[T int | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
+}
+
+// Deps are the clients that the pipeline builds and passes in.
+type Deps struct {
+	// Ledger is the pool of ledger sessions (ledger.Open).
+	Ledger *pgxpool.Pool
+	// LedgerConn opens dedicated sessions: the election's lock, the fill, audits.
+	LedgerConn *pgx.ConnConfig
+	// Describe reads the source's catalogue (Catalogue does it on a connection).
+	Describe func(ctx context.Context) ([]Captured, error)
+	// Plan is what the mappings read (Compile).
+	Plan *Plan
+	// Kafka are the client options: brokers, TLS, SASL.
+	Kafka []kgo.Opt
+	// Registry knows the writers' schemas.
+	Registry *registry.Registry
+	Logger   *slog.Logger
+	Metrics  prometheus.Registerer
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Captured is a captured table as the source's catalogue shows it.
+type Captured struct {
+	Relation *schemas.Relation
+	// Types that its columns need before the table can be made, in order.
+	Types []SourceType
+	// Indexes other than the primary key's; the mirror gets plain copies.
+	Indexes []SourceIndex
+}
+
+// SourceType is an enum, a domain or an extension's type of the source.
+type SourceType struct {
+	Schema, Name string
+	// Enum holds an enum's labels in their order.
+	Enum []string
+	// Base is a domain's base type with its modifier. Its constraints stay behind:
+	// the source has checked them (hazard C7).
+	Base string
+	// Extension names the extension that a type belongs to (citext).
+	Extension string
+}
+
+// SourceIndex is an index without its uniqueness (hazard C7).
+type SourceIndex struct {
+	Name   string
+	Method string   // btree, gin, …
+	Keys   []string // columns or expressions, with collation, operator class and order, as SQL
+	// Columns are the columns that keys and predicate name: the mirror copies the
+	// index only if it has them all.
+	Columns []string
+	Where   string
+}

@@ -1,0 +1,413 @@
+package transform
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/backstitch/backstitch/schemas"
+	"github.com/jackc/pgx/v5"
+)
+
+// bulkRows is the size of a source transaction whose rows count as bulk (hazard C18).
+const bulkRows = 1000
+
+// filler moves the mirror. It owns a session: its temporary tables live there.
+type filler struct {
+	conn    *pgx.Conn
+	term    int64
+	prefix  string
+	ids     map[string]string // topic ids
+	toucher toucher
+	// touching: routes see what changes. While loading nothing was evaluated yet,
+	// and a mirror beside the old one is compared whole.
+	touching bool
+	stages   map[stageKey]*staging
+	tables   map[*mirrorTable]int
+	// incomplete: incomplete_rows is not empty.
+	incomplete bool
+	// commits counts rows of the source transactions of the last batches.
+	commits map[commitKey]int
+}
+
+type stageKey struct {
+	t    *mirrorTable
+	bulk bool
+}
+
+type commitKey struct {
+	epoch  uint32
+	commit schemas.LSN
+}
+
+func newFiller(ctx context.Context, conn *pgx.Conn, term int64, prefix string, ids map[string]string, to toucher) (*filler, error) {
+	f := &filler{conn: conn, term: term, prefix: prefix, ids: ids, toucher: to,
+		stages: map[stageKey]*staging{}, tables: map[*mirrorTable]int{}, commits: map[commitKey]int{}}
+	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM backstitch.incomplete_rows)").Scan(&f.incomplete)
+	if err != nil {
+		return nil, fmt.Errorf("look for incomplete rows: %w", redact.SQLError(err))
+	}
+	return f, nil
+}
+
+// unit is one table's share of a batch.
+type unit struct {
+	*staging
+	rows  []*folded
+	at    touchInfo
+	olds  int64
+	ups   int64
+	gones int64
+}
+
+// filled is what a fill did.
+type filled struct{ read, written int64 }
+
+// fill brings a batch into the mirror and moves the offsets, in one transaction
+// (invariant 10, hazard C14). Losing it in a crash loses nothing: its offsets are
+// lost with it, so it need not wait for the disk (hazard C12 allows that for the
+// mirror alone).
+func (f *filler) fill(ctx context.Context, b *batch, endLSN schemas.LSN) (done filled, err error) {
+	units, err := f.units(ctx, b, endLSN)
+	if err != nil {
+		return done, err
+	}
+	err = pgx.BeginFunc(ctx, f.conn, func(tx pgx.Tx) error {
+		if err := f.begin(ctx, tx); err != nil {
+			return err
+		}
+		// hazard C1: every old image before anything changes, every new one after everything has
+		for _, step := range []func(context.Context, pgx.Tx, *unit) error{f.stage, f.touchOld, remove, upsert, f.touchNew} {
+			for _, u := range units {
+				if err := step(ctx, tx, u); err != nil {
+					return fmt.Errorf("fill %s: %w", u.t.table, redact.SQLError(err))
+				}
+			}
+		}
+		return f.end(ctx, tx, b)
+	})
+	if err != nil {
+		return done, err
+	}
+	done.read = int64(b.rows)
+	for _, u := range units {
+		done.written += u.ups + u.gones
+	}
+	return done, nil
+}
+
+func (f *filler) begin(ctx context.Context, tx pgx.Tx) error {
+	if err := fence(ctx, tx, f.term); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "SET LOCAL synchronous_commit = off"); err != nil {
+		return fmt.Errorf("begin to fill: %w", redact.SQLError(err))
+	}
+	return nil
+}
+
+func (f *filler) end(ctx context.Context, tx pgx.Tx, b *batch) error {
+	if err := storeOffsets(ctx, tx, f.prefix, b.next, f.ids); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "UPDATE backstitch.transform SET filled_at = now() WHERE prefix = $1", f.prefix); err != nil {
+		return fmt.Errorf("store when something was filled: %w", redact.SQLError(err))
+	}
+	return nil
+}
+
+// units folds a batch and splits it by table and bulk.
+func (f *filler) units(ctx context.Context, b *batch, endLSN schemas.LSN) ([]*unit, error) {
+	f.count(b)
+	// a later backfill's rows (change LSN 0) are no hurry either
+	bulk := func(v schemas.Version) bool {
+		return v.Change == 0 || f.commits[commitKey{v.Epoch, v.Commit}] > bulkRows
+	}
+	byKey := map[stageKey]*unit{}
+	var units []*unit
+	for t, events := range b.events {
+		for _, row := range fold(events, bulk) {
+			at := stageKey{t, row.bulk}
+			u := byKey[at]
+			if u == nil {
+				s, err := f.staging(ctx, at)
+				if err != nil {
+					return nil, err
+				}
+				u = &unit{staging: s, at: touchInfo{Bulk: row.bulk, EndLSN: endLSN}}
+				byKey[at] = u
+				units = append(units, u)
+			}
+			u.rows = append(u.rows, row)
+			if v := row.last.version; v.Epoch > u.at.Epoch || v.Epoch == u.at.Epoch && v.Commit >= u.at.CommitLSN {
+				u.at.Epoch, u.at.CommitLSN, u.at.CommitTime = v.Epoch, v.Commit, row.last.commit
+			}
+		}
+	}
+	return units, nil
+}
+
+// count keeps how many rows the transactions of this batch have had, this one's
+// predecessors included.
+func (f *filler) count(b *batch) {
+	before := f.commits
+	f.commits = make(map[commitKey]int, len(before))
+	for _, events := range b.events {
+		for _, e := range events {
+			at := commitKey{e.version.Epoch, e.version.Commit}
+			n, ok := f.commits[at]
+			if !ok {
+				n = before[at]
+			}
+			f.commits[at] = n + 1
+		}
+	}
+}
+
+func (f *filler) staging(ctx context.Context, at stageKey) (*staging, error) {
+	if s := f.stages[at]; s != nil {
+		return s, nil
+	}
+	n, ok := f.tables[at.t]
+	if !ok {
+		n = len(f.tables)
+		f.tables[at.t] = n
+	}
+	s, err := newStaging(ctx, f.conn, at.t, n, at.bulk)
+	if err == nil {
+		f.stages[at] = s
+	}
+	return s, err
+}
+
+// stage copies a unit's rows into its temporary tables and completes them.
+func (f *filler) stage(ctx context.Context, tx pgx.Tx, u *unit) error {
+	if err := u.clean(ctx, tx); err != nil {
+		return err
+	}
+	var images, partial, gone copyText
+	for _, row := range u.rows {
+		switch {
+		case row.gone:
+			gone.values(keyValues(row.key))
+			gone.endRow()
+		case row.unresolved():
+			writePartial(&partial, row, u.t)
+		default:
+			images.values(row.row)
+			images.endRow()
+		}
+	}
+	u.used += len(u.rows)
+	u.gones, u.ups = int64(gone.rows), int64(images.rows+partial.rows)
+	if err := gone.send(ctx, f.conn, u.gone, u.keys); err != nil {
+		return err
+	}
+	if err := images.send(ctx, f.conn, u.images, u.columns); err != nil {
+		return err
+	}
+	if partial.rows > 0 || f.incomplete {
+		if err := f.complete(ctx, tx, u, &partial); err != nil {
+			return err
+		}
+	}
+	if !f.touching || u.ups == 0 {
+		return nil
+	}
+	tag, err := tx.Exec(ctx, u.sql.drop) // hazard C21
+	u.ups -= tag.RowsAffected()
+	return err
+}
+
+// writePartial writes a row with its base's key and the places of what it lacks.
+func writePartial(c *copyText, row *folded, t *mirrorTable) {
+	c.values(row.row)
+	base := make([]schemas.Value, t.keys) // NULLs: no base
+	if row.base != "" {
+		base = keyValues(row.base)
+	}
+	c.b = append(c.b, '\t')
+	c.values(base)
+	c.b = append(c.b, "\t{"...)
+	sep := ""
+	for i, v := range row.row {
+		if v.State == schemas.Unchanged {
+			c.b = fmt.Appendf(c.b, "%s%d", sep, i)
+			sep = ","
+		}
+	}
+	c.b = append(c.b, '}')
+	c.endRow()
+}
+
+// complete takes what rows left unchanged from the mirror: their own row, or the
+// one whose key they took over (hazard S6). A value that was never seen makes the
+// row incomplete, and the mapping waits for it (hazard C15).
+func (f *filler) complete(ctx context.Context, tx pgx.Tx, u *unit, partial *copyText) error {
+	columns := make([]string, 0, len(u.t.columns)+u.t.keys+1)
+	for i := range u.t.columns {
+		columns = append(columns, fmt.Sprintf("c%d", i))
+	}
+	for i := range u.t.keys {
+		columns = append(columns, fmt.Sprintf("b%d", i))
+	}
+	if err := partial.send(ctx, f.conn, u.partial, strings.Join(append(columns, "unset"), ", ")); err != nil {
+		return err
+	}
+	rows, err := tx.Query(ctx, u.sql.missing, u.t.columns, u.t.table.Schema, u.t.table.Name)
+	if err != nil {
+		return err
+	}
+	type lacking struct {
+		key   []byte
+		unset []int
+	}
+	missing, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l lacking, err error) { return l, row.Scan(&l.key, &l.unset) })
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, u.sql.resolve); err != nil {
+		return err
+	}
+	if f.incomplete {
+		if err := forget(ctx, tx, u); err != nil {
+			return err
+		}
+	}
+	for _, l := range missing {
+		if len(l.unset) == 0 {
+			continue
+		}
+		names := make([]string, len(l.unset))
+		for i, at := range l.unset {
+			names[i] = u.t.columns[at]
+		}
+		f.incomplete = true
+		_, err := tx.Exec(ctx, `INSERT INTO backstitch.incomplete_rows (schema_name, table_name, key, columns) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (schema_name, table_name, key) DO UPDATE SET columns = excluded.columns`, u.t.table.Schema, u.t.table.Name, l.key, names)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forget drops the incomplete marks of rows that this unit rewrites or removes.
+func forget(ctx context.Context, tx pgx.Tx, u *unit) error {
+	key := make([]string, u.t.keys)
+	for i, k := range u.t.columns[:u.t.keys] {
+		key[i] = "n." + schemas.QuoteIdent(k) + "::text"
+	}
+	for _, from := range []string{u.images, u.gone} {
+		_, err := tx.Exec(ctx, fmt.Sprintf("DELETE FROM backstitch.incomplete_rows i USING %s n WHERE i.schema_name = $1 AND i.table_name = $2 AND i.key = jsonb_build_array(%s)",
+			from, strings.Join(key, ", ")), u.t.table.Schema, u.t.table.Name)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *filler) touchOld(ctx context.Context, tx pgx.Tx, u *unit) error {
+	if !f.touching {
+		return nil
+	}
+	if u.gones > 0 {
+		tag, err := tx.Exec(ctx, u.sql.oldGone)
+		if err != nil {
+			return err
+		}
+		u.olds += tag.RowsAffected()
+	}
+	if u.ups > 0 {
+		tag, err := tx.Exec(ctx, u.sql.oldImages)
+		if err != nil {
+			return err
+		}
+		u.olds += tag.RowsAffected()
+	}
+	if u.olds == 0 {
+		return nil
+	}
+	return f.toucher.touch(ctx, tx, u.t.table, u.old, u.at)
+}
+
+func (f *filler) touchNew(ctx context.Context, tx pgx.Tx, u *unit) error {
+	if !f.touching || u.ups == 0 {
+		return nil
+	}
+	return f.toucher.touch(ctx, tx, u.t.table, u.images, u.at)
+}
+
+func remove(ctx context.Context, tx pgx.Tx, u *unit) error {
+	if u.gones == 0 {
+		return nil
+	}
+	tag, err := tx.Exec(ctx, u.sql.remove)
+	u.gones = tag.RowsAffected()
+	return err
+}
+
+func upsert(ctx context.Context, tx pgx.Tx, u *unit) error {
+	if u.ups == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, u.sql.upsert)
+	return err
+}
+
+// empty removes every row of a table that was truncated or made again in the
+// source, in bounded transactions: the routes see the rows go. The control record
+// is closed with the last of them.
+func (f *filler) empty(ctx context.Context, t *mirrorTable, c *control) error {
+	s, err := f.staging(ctx, stageKey{t, true})
+	if err != nil {
+		return err
+	}
+	u := &unit{staging: s, at: touchInfo{Bulk: true, CommitLSN: c.Version.Commit, EndLSN: c.Version.Commit, Epoch: c.Version.Epoch, CommitTime: c.Time}}
+	for more := true; more; {
+		err := pgx.BeginFunc(ctx, f.conn, func(tx pgx.Tx) (err error) {
+			if err := f.begin(ctx, tx); err != nil {
+				return err
+			}
+			if more, err = f.emptySome(ctx, tx, u); err != nil || more {
+				return err
+			}
+			return finish(ctx, tx, f.prefix, c)
+		})
+		if err != nil {
+			return fmt.Errorf("empty the mirror of %s: %w", t.table, redact.SQLError(err))
+		}
+	}
+	return nil
+}
+
+// emptyRows is how many rows one transaction of an emptied table removes.
+const emptyRows = 20_000
+
+func (f *filler) emptySome(ctx context.Context, tx pgx.Tx, u *unit) (more bool, err error) {
+	if err := u.clean(ctx, tx); err != nil {
+		return false, err
+	}
+	tag, err := tx.Exec(ctx, fmt.Sprintf("INSERT INTO %s SELECT %s FROM %s LIMIT %d", u.gone, u.keys, u.t.sql(), emptyRows))
+	if err != nil {
+		return false, err
+	}
+	u.gones, u.olds, u.ups = tag.RowsAffected(), 0, 0
+	u.used += int(u.gones)
+	if u.gones == 0 {
+		return false, nil
+	}
+	for _, step := range []func(context.Context, pgx.Tx, *unit) error{f.touchOld, remove} {
+		if err := step(ctx, tx, u); err != nil {
+			return false, err
+		}
+	}
+	if f.incomplete {
+		if err := forget(ctx, tx, u); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}

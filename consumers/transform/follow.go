@@ -1,0 +1,225 @@
+package transform
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/backstitch/backstitch/internal/stage"
+	"github.com/backstitch/backstitch/schemas"
+)
+
+// follow goes from checkpoint to checkpoint until stopping. What it interrupts is
+// durable: the next owner goes on from there.
+func (o *owner) follow(ctx context.Context, stopping <-chan struct{}) error {
+	o.metrics.owner.Set(1)
+	defer o.metrics.owner.Set(0)
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for !isClosed(stopping) {
+		target, before, err := o.next(ctx)
+		if err != nil {
+			return err
+		}
+		if target != nil {
+			if err := o.advance(ctx, stopping, target, before); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-stopping:
+		case <-o.reader.wake:
+		case <-o.wake:
+			clear(o.asked)
+		case <-tick.C:
+			clear(o.asked)
+		}
+	}
+	return nil
+}
+
+// next is the checkpoint to go to and the control records on the way; nil when
+// there is none yet, or one waits for a person.
+func (o *owner) next(ctx context.Context) (target *feedItem, before []*control, err error) {
+	var feed []feedItem
+	if err := o.reader.peek(func(f []feedItem, _ int64) { feed = append(feed, f...) }); err != nil {
+		return nil, nil, err
+	}
+	var admitErr error
+	at, held := pick(feed, o.usable, func(c *control) bool {
+		waits, err := o.waits(ctx, c)
+		if err != nil {
+			admitErr = err
+		}
+		return waits
+	})
+	if admitErr != nil {
+		return nil, nil, admitErr
+	}
+	o.note(feed, held)
+	if at < 0 {
+		return nil, nil, nil
+	}
+	return &feed[at], controlsBefore(feed, at), nil
+}
+
+// usable: the checkpoint lies ahead, and nothing beyond it is filled.
+func (o *owner) usable(i feedItem) bool {
+	if i.offset <= o.reached {
+		return false
+	}
+	ends := o.ends(i.checkpoint)
+	for tp, filled := range o.reader.filled() {
+		if ends[tp] < filled {
+			return false
+		}
+	}
+	return true
+}
+
+// ends are the checkpoint's ends of the partitions that are read.
+func (o *owner) ends(c *schemas.Checkpoint) map[topicPartition]int64 {
+	ends := map[topicPartition]int64{}
+	for _, t := range o.tables {
+		for p, end := range c.Topics[t.topic].Ends {
+			ends[topicPartition{t.topic, int32(p)}] = end
+		}
+	}
+	return ends
+}
+
+// waits admits a control record, once a look.
+func (o *owner) waits(ctx context.Context, c *control) (bool, error) {
+	if answer, ok := o.asked[c.offset]; ok {
+		return answer, nil
+	}
+	done, waits, err := admit(ctx, o.deps.Ledger, o.cfg.Prefix, c, o.state.phase != phaseFollowing || o.tables[c.Table] == nil)
+	if err != nil {
+		return false, err
+	}
+	c.done = done
+	o.asked[c.offset] = waits
+	return waits, nil
+}
+
+// note keeps the status: what the loop waits for, and how far it is behind.
+func (o *owner) note(feed []feedItem, held *control) {
+	var newest *schemas.Checkpoint
+	for _, item := range feed {
+		if item.checkpoint != nil {
+			newest = item.checkpoint
+		}
+	}
+	var backlog int64
+	if newest != nil {
+		filled := o.reader.filled()
+		for tp, end := range o.ends(newest) {
+			backlog += max(0, end-filled[tp])
+		}
+	}
+	o.metrics.backlog.Set(float64(backlog))
+	o.set(func(s *Status) {
+		s.Phase, s.Backlog = o.state.phase, backlog
+		if newest != nil {
+			s.Newest = positionOf(newest)
+		}
+		switch {
+		case held != nil:
+			s.Doing = "waiting for a person's consent"
+			s.Held = &stage.Held{Reason: fmt.Sprintf("table %s: %s at %s in the source; what stands after it may delete entities", held.Table, held.Kind, held.Version.Commit),
+				Fix: fmt.Sprintf("`backstitch approve %d` empties its mirror and goes on", held.consentID)}
+		case o.blocked != nil:
+			s.Doing, s.Held = "filling; the mapping waits for complete rows", o.blocked
+		default:
+			s.Doing, s.Held = o.state.phase, nil
+		}
+	})
+}
+
+// advance brings the mirror exactly to a checkpoint and, where it ends a source
+// transaction, evaluates the mapping there (invariant 11).
+func (o *owner) advance(ctx context.Context, stopping <-chan struct{}, target *feedItem, before []*control) error {
+	c := target.checkpoint
+	if err := o.obey(ctx, c, before); err != nil {
+		return err
+	}
+	if err := o.assign(c); err != nil {
+		return err
+	}
+	ends := o.ends(c)
+	for {
+		if isClosed(stopping) {
+			return nil
+		}
+		b, arrived, err := o.reader.take(ctx, ends, o.cfg.BatchRows, o.cfg.BatchBytes)
+		if err != nil {
+			return err
+		}
+		if err := o.fill(ctx, b, c.Position.EndLSN); err != nil {
+			return err
+		}
+		if arrived {
+			break
+		}
+	}
+	if err := o.arrive(ctx, target); err != nil {
+		return err
+	}
+	if c.Position.EndsTransaction {
+		if err := o.evaluateAt(ctx, c); err != nil {
+			return err
+		}
+	}
+	o.commitGroup(ctx)
+	return nil
+}
+
+// assign starts to read the topics that the checkpoint knows and nobody reads yet.
+func (o *owner) assign(c *schemas.Checkpoint) error {
+	for _, table := range sortedTables(o.tables) {
+		t := o.tables[table]
+		known, ok := c.Topics[t.topic]
+		if !ok {
+			continue
+		}
+		if n := o.reader.partitions(t.topic); n == 0 && len(known.Ends) > 0 {
+			o.reader.assign(t, len(known.Ends), o.state.next)
+		} else if n != len(known.Ends) {
+			return stage.Hold(fixRebuild, "topic %s had %d partitions and is now said to have %d: keys may lie in two of them", t.topic, n, len(known.Ends)) // hazard S22
+		}
+	}
+	return nil
+}
+
+func (o *owner) fill(ctx context.Context, b *batch, endLSN schemas.LSN) error {
+	if b.emptied != nil {
+		return o.filler.empty(ctx, b.table, b.emptied)
+	}
+	if b.rows == 0 {
+		return nil
+	}
+	started := time.Now()
+	done, err := o.filler.fill(ctx, b, endLSN)
+	if err != nil && redact.SQLState(err) == "22P02" && ctx.Err() == nil { // perhaps an enum's new label (hazard C19)
+		if err := o.describe(ctx, 0); err != nil {
+			return err
+		}
+		done, err = o.filler.fill(ctx, b, endLSN)
+	}
+	if err != nil {
+		return err
+	}
+	took := time.Since(started)
+	o.metrics.filled(done, took)
+	o.set(func(s *Status) {
+		s.Read += done.read
+		s.Written += done.written
+		rate := float64(done.read) / took.Seconds()
+		s.RowsPerSecond += (rate - s.RowsPerSecond) / 4
+	})
+	return nil
+}

@@ -1,0 +1,282 @@
+package transform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/backstitch/backstitch/internal/stage"
+	"github.com/backstitch/backstitch/schemas"
+	"github.com/jackc/pgx/v5"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"golang.org/x/sync/errgroup"
+)
+
+// look is how often the loop looks up without being woken.
+const look = time.Second
+
+// owner is the transform while this instance owns it.
+type owner struct {
+	*Transform
+	log    *slog.Logger
+	lock   *election
+	conn   *pgx.Conn // the fill's session
+	state  *state
+	reader *reader
+	admin  *kadm.Client
+	tables map[schemas.Table]*mirrorTable
+	mirror *mirror
+	filler *filler
+	mapper *evaluator
+	teller *announcer
+	// ids are the topics' ids as Kafka has them now.
+	ids map[string]string
+	// reached is the offset of the last checkpoint that was reached by this owner.
+	reached int64
+	// asked remembers, for one look, which control records wait for a person.
+	asked map[int64]bool
+	// blocked says why the mapping is not evaluated, while it is not.
+	blocked *stage.Held
+	// remap: another mapping was accepted since the last pass.
+	remap bool
+}
+
+// newOwner takes the transform over: from here on a former owner's transactions
+// fail (invariant 10).
+func (t *Transform) newOwner(ctx context.Context, lock *election) (*owner, error) {
+	conn, err := t.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := takeOver(ctx, conn, t.cfg.Prefix, t.owner)
+	if err != nil {
+		closeConn(conn)
+		return nil, err
+	}
+	o := &owner{Transform: t, log: t.log.With("term", s.term), lock: lock, conn: conn, state: s, reached: -1, asked: map[int64]bool{},
+		ids: map[string]string{}, mirror: &mirror{conn: conn, term: s.term, log: t.log}}
+	from := s.next[topicPartition{schemas.CheckpointsTopic(t.cfg.Prefix), 0}]
+	o.reader, err = newReader(t.deps.Kafka, t.cfg.Prefix, from, t.cfg.ReadBytes, t.deps.Registry.Schema, o.log)
+	if err != nil {
+		closeConn(conn)
+		return nil, err
+	}
+	o.admin = kadm.NewClient(o.reader.client)
+	t.set(func(st *Status) {
+		*st = Status{State: Running, Phase: s.phase, Doing: "waiting for the first checkpoint", Evaluated: s.evaluated}
+	})
+	o.log.Info("this instance owns the transform", "connector", t.Connector(), "phase", s.phase)
+	return o, nil
+}
+
+func closeConn(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = conn.Close(ctx) // the session ends either way
+}
+
+// run works until stopping, or until something fails. What it started has ended
+// when it returns.
+func (o *owner) run(ctx context.Context, stopping <-chan struct{}) error {
+	defer closeConn(o.conn)
+	group, ctx := errgroup.WithContext(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group.Go(func() error { o.reader.run(ctx); return nil })
+	group.Go(func() error { return o.lock.watch(ctx, look) })
+	group.Go(func() error {
+		defer cancel() // the loop leads
+		if err := o.prepare(ctx, stopping); err != nil || isClosed(stopping) {
+			return err
+		}
+		beside, besideCtx := errgroup.WithContext(ctx)
+		halt := make(chan struct{})
+		beside.Go(func() error { return o.teller.run(besideCtx, halt) })
+		beside.Go(func() error { return o.mapper.run(besideCtx, halt) })
+		err := o.follow(besideCtx, stopping)
+		close(halt)
+		if err != nil {
+			cancel()
+		}
+		if beside := beside.Wait(); err == nil || errors.Is(err, context.Canceled) && beside != nil {
+			err = beside
+		}
+		return err
+	})
+	err := group.Wait()
+	o.reader.close()
+	return err
+}
+
+// prepare waits for the first checkpoint and makes the mirror ready for it.
+func (o *owner) prepare(ctx context.Context, stopping <-chan struct{}) error {
+	newest, err := o.newestCheckpoint(ctx, stopping)
+	if err != nil || newest == nil {
+		return err
+	}
+	if err := o.checkTopics(ctx, newest); err != nil {
+		return err
+	}
+	if err := o.describe(ctx, newest.Backfill.Run); err != nil {
+		return err
+	}
+	if err := o.equip(ctx); err != nil {
+		return err
+	}
+	loaded, same, err := o.mapper.loadedBefore(ctx)
+	o.remap = loaded && !same
+	return err
+}
+
+// equip makes what works on the mirror as it is now described.
+func (o *owner) equip(ctx context.Context) (err error) {
+	if o.teller == nil {
+		if o.mapper, o.teller, err = o.assemble(o.state.term); err != nil {
+			return err
+		}
+	}
+	// temporary tables follow the mirror's columns
+	if _, err := o.conn.Exec(ctx, "DISCARD TEMP"); err != nil {
+		return fmt.Errorf("drop the staging tables: %w", redact.SQLError(err))
+	}
+	o.filler, err = newFiller(ctx, o.conn, o.state.term, o.cfg.Prefix, o.ids, newRouter(o.deps.Plan, o.log))
+	if err == nil {
+		o.filler.touching = o.state.phase == phaseFollowing
+	}
+	return err
+}
+
+// newestCheckpoint waits until the checkpoints topic was read to the end that it
+// had when reading began: going to the newest of them, nothing older is evaluated
+// from topics that may have been compacted beyond it (hazard C11).
+func (o *owner) newestCheckpoint(ctx context.Context, stopping <-chan struct{}) (*schemas.Checkpoint, error) {
+	end := int64(-1)
+	for {
+		if end < 0 {
+			listed, err := o.admin.ListCommittedOffsets(ctx, o.reader.checkpoints)
+			if l, ok := listed.Lookup(o.reader.checkpoints, 0); err == nil && ok && l.Err == nil {
+				end = l.Offset
+			}
+		}
+		var newest *schemas.Checkpoint
+		err := o.reader.peek(func(feed []feedItem, head int64) {
+			for _, item := range feed {
+				if item.checkpoint != nil && end >= 0 && head >= end {
+					newest = item.checkpoint
+				}
+			}
+		})
+		if err != nil || newest != nil {
+			return newest, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-stopping:
+			return nil, nil
+		case <-o.reader.wake:
+		case <-time.After(look):
+		}
+	}
+}
+
+// describe reads the source's catalogue and makes the mirror follow it.
+func (o *owner) describe(ctx context.Context, run int64) error {
+	captured, err := o.deps.Describe(ctx)
+	if err != nil {
+		return fmt.Errorf("describe the captured tables: %w", err)
+	}
+	if o.tables, err = mirrorTables(o.cfg.Prefix, captured, o.deps.Plan); err != nil {
+		return err
+	}
+	filled := func(topic string) bool {
+		for tp, next := range o.state.next {
+			if tp.topic == topic && next > 0 {
+				return true
+			}
+		}
+		return false
+	}
+	return o.mirror.ensure(ctx, o.tables, o.deps.Plan.Extensions, filled, run)
+}
+
+// checkTopics refuses to go on from offsets that mean nothing any more: a topic
+// recreated (hazard S22), an offset gone, or tombstones that may be (hazard C10).
+func (o *owner) checkTopics(ctx context.Context, newest *schemas.Checkpoint) error {
+	topics := []string{o.reader.checkpoints}
+	for table := range o.deps.Plan.Columns {
+		topics = append(topics, schemas.DataTopic(o.cfg.Prefix, table))
+	}
+	details, err := o.admin.ListTopics(ctx, topics...)
+	if err != nil {
+		return fmt.Errorf("look the topics up: %w", err)
+	}
+	starts, err := o.admin.ListStartOffsets(ctx, topics...)
+	if err != nil {
+		return fmt.Errorf("look up where the topics begin: %w", err)
+	}
+	rebuilt := newest.Source.Epoch > o.state.epoch && o.state.epoch > 0
+	for _, topic := range topics {
+		detail, ok := details[topic]
+		if !ok || detail.Err != nil {
+			if newest.Topics[topic].ID == "" && topic != o.reader.checkpoints {
+				continue // not made yet
+			}
+			return stage.Hold(fixRebuild, "topic %s does not exist any more", topic)
+		}
+		o.ids[topic] = detail.ID.String()
+		if was := o.state.topicIDs[topic]; was != "" && was != o.ids[topic] && !rebuilt {
+			return holdRecreated(topic)
+		}
+		for p, start := range starts[topic] {
+			if next := o.state.next[topicPartition{topic, p}]; next > 0 && next < start.Offset && !rebuilt {
+				return holdGone(topic, p)
+			}
+		}
+	}
+	if rebuilt || len(o.state.next) == 0 {
+		return nil
+	}
+	return o.checkAge(ctx, topics)
+}
+
+// checkAge holds a transform that was away for longer than its topics keep
+// tombstones (hazard C10).
+func (o *owner) checkAge(ctx context.Context, topics []string) error {
+	configs, err := o.admin.DescribeTopicConfigs(ctx, topics...)
+	if err != nil {
+		return fmt.Errorf("read how long the topics keep deletions: %w", err)
+	}
+	for _, config := range configs {
+		for _, c := range config.Configs {
+			if c.Key != "delete.retention.ms" || c.Value == nil {
+				continue
+			}
+			keeps, err := time.ParseDuration(*c.Value + "ms")
+			if err == nil && o.state.filledAge > keeps {
+				return stage.Hold(fixRebuild, "the transform was away for %s, and topic %s keeps deletions for %s: rows deleted meanwhile may have no record any more",
+					o.state.filledAge.Round(time.Second), config.Name, keeps)
+			}
+		}
+	}
+	return nil
+}
+
+// commitGroup commits what was consumed to Kafka, for lag tools only: the ledger's
+// offsets are the ones that count.
+func (o *owner) commitGroup(ctx context.Context) {
+	offsets := kadm.Offsets{}
+	for tp, at := range o.reader.delivered() {
+		offsets.Add(kadm.Offset{Topic: tp.topic, Partition: tp.partition, At: at, LeaderEpoch: -1})
+	}
+	answered, err := o.admin.CommitOffsets(ctx, o.Connector(), offsets)
+	if err == nil {
+		err = answered.Error()
+	}
+	if err != nil && ctx.Err() == nil {
+		o.log.Warn("offsets cannot be committed to Kafka; lag tools will show stale ones", "group", o.Connector(), "error", err)
+	}
+}

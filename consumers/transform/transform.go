@@ -1,0 +1,195 @@
+package transform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/backstitch/backstitch/internal/stage"
+	"github.com/backstitch/backstitch/schemas"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// State is what an instance of the transform is doing.
+type State string
+
+// The states. A hold for a person's consent is Running with Status.Held set: it
+// ends by itself when the consent is given. Any other hold ends the stage.
+const (
+	Standby State = "STANDBY" // another instance owns the transform
+	Running State = "RUNNING"
+	Failed  State = "FAILED"
+)
+
+// Status is what the status page shows of a transform.
+type Status struct {
+	State State `json:"state"`
+	// Phase is loading, following or rebuilding.
+	Phase string `json:"phase"`
+	// Doing says it in words: waiting for the first checkpoint, filling, evaluating.
+	Doing string `json:"doing"`
+	// Held says what a person must do, while something waits for one.
+	Held *stage.Held `json:"held,omitempty"`
+	// Evaluated is the last position at which the mapping was evaluated.
+	Evaluated Position `json:"evaluated"`
+	// Newest is the newest checkpoint's position that was read.
+	Newest Position `json:"newest"`
+	// Backlog is how many records the newest checkpoint lies ahead of the mirror;
+	// markers and compacted ones count, so it is an upper bound.
+	Backlog int64 `json:"backlog"`
+	// Read and Written count the records read and the mirror rows written since this
+	// instance took over.
+	Read    int64 `json:"read"`
+	Written int64 `json:"written"`
+	// RowsPerSecond is the rate of records read over the last fills.
+	RowsPerSecond float64 `json:"rows_per_second"`
+}
+
+// Transform is the transform connector of one pipeline: a stage of which one
+// instance owns the work, and others stand by.
+type Transform struct {
+	*stage.Stage
+	cfg     Config
+	deps    Deps
+	log     *slog.Logger
+	metrics *fillMetrics
+	more    *evaluationMetrics
+	owner   string
+	wake    chan struct{}
+
+	mu struct {
+		sync.Mutex
+		status Status
+	}
+}
+
+// New makes a transform that is not started yet.
+func New(cfg Config, deps Deps) *Transform {
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	if deps.Metrics == nil {
+		deps.Metrics = prometheus.NewRegistry()
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	t := &Transform{cfg: cfg.withDefaults(), deps: deps, log: deps.Logger, metrics: newFillMetrics(deps.Metrics), more: newEvaluationMetrics(deps.Metrics),
+		owner: fmt.Sprintf("%s/%d", host, os.Getpid()), wake: make(chan struct{}, 1)}
+	t.Stage = stage.New(t.Connector(), t.run)
+	t.mu.status.State = Standby
+	return t
+}
+
+// Connector is the connector's name, and its consumer group's.
+func (t *Transform) Connector() string { return t.cfg.Name + "-transform" }
+
+// Wake makes the transform look at once at what changed outside: a consent was given.
+func (t *Transform) Wake() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Status is what the transform is doing now.
+func (t *Transform) Status() Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mu.status
+}
+
+func (t *Transform) set(change func(s *Status)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	change(&t.mu.status)
+}
+
+// run stands by until it owns the transform, and works until it must stop. Losing
+// the ledger, the lock or Kafka for a while makes it a stand-by again.
+func (t *Transform) run(ctx context.Context, stopping <-chan struct{}) error {
+	for {
+		err := t.turn(ctx, stopping)
+		switch {
+		case err == nil || isClosed(stopping):
+			return ignoreCancelled(err)
+		case errors.Is(err, errFenced):
+			t.log.Warn("another instance took the transform over; standing by", "connector", t.Connector())
+		case transient(err):
+			t.log.Warn("the transform lost a server and starts again", "connector", t.Connector(), "error", redact.SQLError(err))
+		default:
+			t.set(func(s *Status) {
+				s.State, s.Doing = Failed, "stopped"
+				s.Held, _ = stage.AsHeld(err)
+			})
+			return redact.SQLError(err)
+		}
+		t.set(func(s *Status) { s.State, s.Doing = Standby, "waiting to try again" })
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-stopping:
+			return nil
+		case <-time.After(t.cfg.Standby):
+		}
+	}
+}
+
+// turn is one turn as stand-by and then owner. It returns nil when stopping.
+func (t *Transform) turn(ctx context.Context, stopping <-chan struct{}) error {
+	lock, err := t.elect(ctx, stopping)
+	if err != nil || lock == nil {
+		return err
+	}
+	defer lock.close()
+	o, err := t.newOwner(ctx, lock)
+	if err != nil {
+		return err
+	}
+	return o.run(ctx, stopping)
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func ignoreCancelled(err error) error {
+	if errors.Is(err, context.Canceled) || transient(err) || errors.Is(err, errFenced) {
+		return nil
+	}
+	return err
+}
+
+var errLostLock = errors.New("the session that holds the transform's lock is gone")
+
+// transient tells a server that went away from an error that would come again.
+func transient(err error) bool {
+	if _, held := stage.AsHeld(err); held {
+		return false
+	}
+	var network net.Error
+	state := redact.SQLState(err)
+	return errors.Is(err, errLostLock) || errors.As(err, &network) || pgconn.Timeout(err) || errors.Is(err, net.ErrClosed) || closedConn(err) ||
+		len(state) == 5 && (state[:2] == "08" || state[:2] == "57" || state[:2] == "53" || state[:2] == "40")
+}
+
+// positionOf is a checkpoint's position in the mapping's terms.
+func positionOf(c *schemas.Checkpoint) Position {
+	return Position{Epoch: c.Position.Version.Epoch, CommitLSN: c.Position.Version.Commit, EndLSN: c.Position.EndLSN, CommitTime: c.Position.CommitTime}
+}
