@@ -38,15 +38,24 @@ func timeCodec(precision int) codec {
 
 // parseClock reads HH:MM:SS with up to six digits of a fraction.
 func parseClock(text []byte) (micros int64, rest []byte, ok bool) {
-	if len(text) < 8 || text[2] != ':' || text[5] != ':' {
+	if len(text) < 8 {
 		return 0, nil, false
 	}
 	h, okH := digits(text[:2])
-	m, okM := digits(text[3:5])
-	s, okS := digits(text[6:8])
-	micros = h*microsPerHour + m*microsPerMinute + s*microsPerSecond
-	fraction, rest, ok := parseFraction(text[8:])
-	return micros + fraction, rest, ok && okH && okM && okS && m < 60 && s < 61 && micros+fraction <= microsPerDay
+	micros, rest, ok = parseMinutes(text[2:])
+	micros += h * microsPerHour
+	return micros, rest, ok && okH && micros <= microsPerDay
+}
+
+// parseMinutes reads :MM:SS with up to six digits of a fraction.
+func parseMinutes(text []byte) (micros int64, rest []byte, ok bool) {
+	if len(text) < 6 || text[0] != ':' || text[3] != ':' {
+		return 0, nil, false
+	}
+	m, okM := digits(text[1:3])
+	s, okS := digits(text[4:6])
+	fraction, rest, ok := parseFraction(text[6:])
+	return m*microsPerMinute + s*microsPerSecond + fraction, rest, ok && okM && okS && m < 60 && s < 60
 }
 
 func parseFraction(text []byte) (micros int64, rest []byte, ok bool) {

@@ -58,10 +58,13 @@ func boolCodec() codec {
 	return codec{
 		schema: primitive("boolean"),
 		append: func(dst, text []byte) ([]byte, error) {
-			if len(text) != 1 || text[0] != 't' && text[0] != 'f' {
-				return dst, ErrSyntax
+			switch string(text) {
+			case "t":
+				return append(dst, 1), nil
+			case "f":
+				return append(dst, 0), nil
 			}
-			return append(dst, text[0]&4>>2), nil // 't' is 0x74, 'f' 0x66
+			return dst, ErrSyntax
 		},
 		text: func(dst []byte, in *cursor) []byte {
 			if in.boolean() {

@@ -85,9 +85,7 @@ func parseSpan(word []byte) (micros int64, ok bool) {
 		return 0, false
 	}
 	h, okH := digits(word[:n])
-	var padded [24]byte
-	clock := append(append(padded[:0], "00"...), word[n:]...)
-	micros, rest, ok := parseClock(clock)
+	micros, rest, ok := parseMinutes(word[n:])
 	micros += h * microsPerHour
 	if negative {
 		micros = -micros

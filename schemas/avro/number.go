@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"math/big"
 	"strconv"
 )
 
@@ -82,13 +83,44 @@ func appendFloatText(dst []byte, v float64, bits int) []byte {
 		digits = 6
 	}
 	start := len(dst)
-	dst = strconv.AppendFloat(dst, v, 'e', -1, bits)
+	dst = appendShortest(dst, v, bits)
 	e := bytes.LastIndexByte(dst[start:], 'e')
 	exponent, err := strconv.Atoi(string(dst[start+e+1:]))
 	if err != nil || exponent < -4 || exponent >= digits {
 		return dst
 	}
 	return strconv.AppendFloat(dst[:start], v, 'f', -1, bits)
+}
+
+// appendShortest prints the shortest digits strictly between the midpoints to the
+// neighbouring floats, as PostgreSQL does. strconv may stand on a midpoint where the
+// mantissa is even; only integers beyond the mantissa's size have one that short.
+func appendShortest(dst []byte, v float64, bits int) []byte {
+	start := len(dst)
+	dst = strconv.AppendFloat(dst, v, 'e', -1, bits)
+	mantissa := 53
+	if bits == 32 {
+		mantissa = 24
+	}
+	fraction, exponent := math.Frexp(math.Abs(v))
+	if exponent <= mantissa || exponent > 140 {
+		return dst
+	}
+	half := new(big.Int).Lsh(big.NewInt(1), uint(exponent-mantissa-1))
+	exact := new(big.Int).Lsh(big.NewInt(int64(math.Ldexp(fraction, mantissa))), uint(exponent-mantissa))
+	digits := bytes.IndexByte(bytes.ReplaceAll(bytes.TrimPrefix(dst[start:], []byte("-")), []byte("."), nil), 'e')
+	for ; digits < 20 && onMidpoint(dst[start:], exact, half); digits++ {
+		dst = strconv.AppendFloat(dst[:start], v, 'e', digits, bits)
+	}
+	return dst
+}
+
+func onMidpoint(text []byte, exact, half *big.Int) bool {
+	printed, ok := new(big.Rat).SetString(string(bytes.TrimPrefix(text, []byte("-"))))
+	if !ok || !printed.IsInt() {
+		return false
+	}
+	return new(big.Int).Sub(printed.Num(), exact).CmpAbs(half) == 0
 }
 
 // pointCodec is point: coordinates and the same in well-known binary.
