@@ -75,6 +75,17 @@ func (c *call) decode(v any) error {
 	return nil
 }
 
+// nameByPath takes Stytch ids from the path for the journal, for calls that end
+// before anything is looked up.
+func (c *call) nameByPath() {
+	if id := c.path["organization"]; strings.HasPrefix(id, "organization-") {
+		c.organizationID = id
+	}
+	if id := c.path["member"]; strings.HasPrefix(id, "member-") {
+		c.memberID = id
+	}
+}
+
 // about names the objects of a call in its journal entry.
 func (c *call) about(o *organization, m *member) {
 	if o != nil {

@@ -21,6 +21,8 @@ const controlPrefix = "/_simulator/"
 //	POST   /_simulator/faults               a Fault; answers its id
 //	DELETE /_simulator/faults/{id}          ends one
 //	POST   /_simulator/faults/{id}/release  its late effects happen now; answers how many
+//
+// and what addBehind says.
 func newControl(s *Simulator) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /_simulator/state", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, http.StatusOK, s.State()) })
@@ -36,6 +38,7 @@ func newControl(s *Simulator) http.Handler {
 	mux.HandleFunc("POST /_simulator/faults/{id}/release", s.controlFault(func(in *Injected) any {
 		return map[string]int{"released": in.Release()}
 	}))
+	addBehind(mux, s.Behind())
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.RemoteAddr)
 		if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() {

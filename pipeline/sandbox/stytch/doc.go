@@ -37,7 +37,8 @@
 //     by connection; the limit on the number of roles.
 //   - User locks, country allow-lists of phone numbers, suppression lists
 //     (inactive_email), banned words, suspended organizations.
-//   - Webhooks and event logs. Eventual consistency of the searches. Live projects
-//     differ from test ones only in their ids.
+//   - Webhooks and event logs. Eventual consistency of the searches, except that
+//     SearchLag hides new objects. Live projects differ from test ones only in their
+//     ids.
 //   - Persistence: it is all in memory.
 package stytch

@@ -174,30 +174,41 @@ func (in *Injected) takes(c *call, names subject) bool {
 func (s *Simulator) fail(w http.ResponseWriter, r *http.Request, c *call, route *route, in *Injected) {
 	f := in.fault
 	switch f.Kind {
-	case After, TimeoutAfter, StatusAfter:
-		// The answer is what the fault withholds.
-		_, _ = route.perform(s, c)
-	case LateEffect:
-		late := *c // the request itself is written down meanwhile
-		in.later(func() {
-			_, err := route.perform(s, &late)
-			status := http.StatusOK
-			if err != nil {
-				status = asRefusal(err).status
-			}
-			s.record(&late, status, err, LateEffect)
-		})
-	}
-	switch f.Kind {
-	case Status, StatusAfter:
-		s.answerFault(w, c, f)
-		return
-	case Timeout, TimeoutAfter:
+	case Before:
+	case After:
+		s.withhold(c, route)
+	case Timeout:
+		hang(r, f.Delay)
+	case TimeoutAfter:
+		s.withhold(c, route)
 		hang(r, f.Delay)
 	case LateEffect:
+		s.postpone(c, route, in)
 		hang(r, 0)
+	case Status:
+		s.answerFault(w, c, f)
+		return
+	case StatusAfter:
+		s.withhold(c, route)
+		s.answerFault(w, c, f)
+		return
 	}
 	s.abort(c, f.Kind)
+}
+
+// withhold performs a call whose answer nobody gets.
+func (s *Simulator) withhold(c *call, route *route) { _, _ = route.perform(s, c) }
+
+func (s *Simulator) postpone(c *call, route *route, in *Injected) {
+	late := *c // the request itself is written down meanwhile
+	in.later(func() {
+		_, err := route.perform(s, &late)
+		status := http.StatusOK
+		if err != nil {
+			status = asRefusal(err).status
+		}
+		s.record(&late, status, err, LateEffect)
+	})
 }
 
 // later keeps an effect until Release or the fault's delay, whichever is first.

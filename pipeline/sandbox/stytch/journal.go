@@ -16,7 +16,8 @@ type Entry struct {
 	OrganizationID string    `json:"organization_id,omitempty"`
 	MemberID       string    `json:"member_id,omitempty"`
 	Fields         []string  `json:"fields"` // names of the body's fields, sorted
-	// Body is what was sent, in memory only: it holds personal data (invariant 8).
+	// Body is what was sent, in memory only: it holds personal data (invariant 8). nil
+	// above 16 KiB (invariant 9).
 	Body json.RawMessage `json:"-"`
 	// Status is the answer's; 0: there was none.
 	Status    int    `json:"status"`
@@ -46,6 +47,8 @@ func (f Filter) fits(e *Entry) bool {
 		(f.ErrorType == "" || f.ErrorType == e.ErrorType)
 }
 
+const maxJournalBody = 16 << 10
+
 // journal is a ring of the newest entries and counters of all.
 type journal struct {
 	mu struct {
@@ -68,6 +71,9 @@ func (j *journal) add(e Entry) {
 	defer j.mu.Unlock()
 	j.mu.seq++
 	e.Seq = j.mu.seq
+	if len(e.Body) > maxJournalBody {
+		e.Body = nil
+	}
 	j.mu.ring[e.Seq%uint64(len(j.mu.ring))] = e
 	if j.mu.counts[e.Endpoint] == nil {
 		j.mu.counts[e.Endpoint] = map[int]int{}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -132,72 +131,6 @@ func TestDumpAndBehind(t *testing.T) {
 	}
 	if s := b.sim.State(); s.DeletedOrganizations != 1 || s.Members[StatusDeleted] != 2 || s.Organizations != 0 {
 		t.Errorf("state %+v", s)
-	}
-}
-
-func TestControl(t *testing.T) {
-	t.Parallel()
-	b := newBundle(t, Options{})
-	b.organization("acme")
-	b.migrate("acme", "jane@corp.example")
-	control := func(method, path, body string) (int, string) {
-		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), method, b.server.URL+"/_simulator/"+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.SetBasicAuth(testProject, testSecret)
-		res, err := b.server.Client().Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		raw, err := io.ReadAll(res.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return res.StatusCode, string(raw)
-	}
-	for _, test := range []struct {
-		method, path, body string
-		status             int
-		holds              string
-	}{
-		{"GET", "state", "", 200, `"organizations":1`},
-		{"GET", "counts", "", 200, `"passwords.migrate":{"200":1}`},
-		{"GET", "journal?endpoint=passwords.migrate&status=200&after=1", "", 200, `"fields":["email_address"`},
-		{"GET", "journal?endpoint=members.delete", "", 200, "[]"},
-		{"GET", "journal?status=x", "", 400, "numbers"},
-		{"GET", "dump", "", 200, `"hash":"$2a$04$`},
-		{"GET", "faults", "", 200, "[]"},
-		{"POST", "faults", `{"kind":"sometimes"}`, 400, "unknown kind"},
-		{"POST", "faults", `{"kind":"status","colour":"red"}`, 400, "colour"},
-		{"POST", "faults", `{"kind":"status","endpoint":"organizations.get","status":429}`, 200, `"id":1`},
-		{"POST", "faults/1/release", "", 200, `"released":0`},
-		{"DELETE", "faults/9", "", 404, "no such fault"},
-	} {
-		status, body := control(test.method, test.path, test.body)
-		if status != test.status || !strings.Contains(body, test.holds) {
-			t.Errorf("%s %s: %d %s", test.method, test.path, status, body)
-		}
-	}
-	if a := b.do("GET", "organizations/acme", nil); a.status != 429 {
-		t.Errorf("the injected fault does not fail: %d", a.status)
-	}
-	if _, body := control("GET", "faults", ""); !strings.Contains(body, `"hits":1`) {
-		t.Errorf("faults: %s", body)
-	}
-	control("DELETE", "faults/1", "")
-	if a := b.do("GET", "organizations/acme", nil); a.status != 200 {
-		t.Errorf("the removed fault still fails: %d", a.status)
-	}
-	res, err := b.server.Client().Get(b.server.URL + "/_simulator/dump")
-	if err != nil {
-		t.Fatal(err)
-	}
-	res.Body.Close()
-	if res.StatusCode != http.StatusUnauthorized {
-		t.Errorf("without credentials: %d", res.StatusCode)
 	}
 }
 

@@ -87,4 +87,11 @@ func TestNoEffectWhenThrottledOrUnauthorized(t *testing.T) {
 	if n := b.sim.State().Organizations; n != 1 {
 		t.Errorf("%d organizations", n)
 	}
+	// The journal says who was throttled and with what.
+	b.do("PUT", "organizations/organization-test-1/members/member-test-1", nil)
+	b.do("PUT", "organizations/organization-test-1/members/member-test-1", fields{"name": "x"})
+	throttled := b.sim.Journal(Filter{Status: 429, MemberID: "member-test-1", OrganizationID: "organization-test-1"})
+	if len(throttled) != 1 || len(throttled[0].Fields) != 1 || throttled[0].ErrorType != "too_many_requests" {
+		t.Errorf("%d entries of the throttled call", len(throttled))
+	}
 }

@@ -68,7 +68,7 @@ func (s *Simulator) newMember(o *organization, address *string) (member, error) 
 	}
 	now := s.now()
 	return member{
-		seq: s.mu.seq(), org: o, emailID: s.mu.newID("email"), roles: []string{},
+		seq: s.mu.seq(), created: s.options.Now(), org: o, emailID: s.mu.newID("email"), roles: []string{},
 		view: Member{
 			OrganizationID: o.view.OrganizationID, MemberID: s.mu.newID("member"), EmailAddress: email, Status: StatusActive,
 			SSORegistrations: []struct{}{}, OAuthRegistrations: []struct{}{}, RetiredEmailAddresses: []RetiredEmail{},

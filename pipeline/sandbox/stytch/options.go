@@ -20,6 +20,9 @@ type Options struct {
 	// SearchLimit is the number of requests per minute that each search takes. 0:
 	// Stytch's 100. Negative: no limit.
 	SearchLimit int
+	// SearchLag hides what was created this recently from both searches, whose index
+	// may be behind.
+	SearchLag time.Duration
 	// RetryAfter adds the header of that name to a 429; Stytch documents none.
 	RetryAfter bool
 	// Latency is added to every request, before its effect.

@@ -36,7 +36,7 @@ func createOrganization(s *Simulator, c *call) (response, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := &organization{
-		seq: s.mu.seq(), byEmail: map[string]*member{}, byExternalID: map[string]*member{}, byPhone: map[string]*member{},
+		seq: s.mu.seq(), created: s.options.Now(), byEmail: map[string]*member{}, byExternalID: map[string]*member{}, byPhone: map[string]*member{},
 	}
 	view := s.newOrganization(f)
 	if err := s.applyOrganization(o, &view, f); err != nil {

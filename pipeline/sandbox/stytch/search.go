@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Page sizes of a search, and the shortest fuzzy value.
@@ -141,6 +142,11 @@ func (r operandReader) emails(o operand) ([]string, error) {
 		}
 	}
 	return v, nil
+}
+
+// indexed says whether a search sees what was created at a time.
+func (s *Simulator) indexed(created time.Time) bool {
+	return s.options.SearchLag <= 0 || !created.After(s.options.Now().Add(-s.options.SearchLag))
 }
 
 func lower(v []string) []string {

@@ -73,7 +73,7 @@ func (s *Simulator) findMembers(ids []string, filters []filter[member], deleted 
 		}
 		seen[o] = true
 		for _, m := range o.members {
-			if (deleted || m.view.Status != StatusDeleted) && fitsAll(filters, m) {
+			if (deleted || m.view.Status != StatusDeleted) && s.indexed(m.created) && fitsAll(filters, m) {
 				found = append(found, m)
 			}
 		}

@@ -33,7 +33,7 @@ func searchOrganizations(s *Simulator, c *call) (response, error) {
 	found, total := []Organization{}, 0
 	var next *string
 	for _, o := range s.mu.organizations {
-		if o.deleted || !fitsAll(filters, o) {
+		if o.deleted || !s.indexed(o.created) || !fitsAll(filters, o) {
 			continue
 		}
 		total++

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 )
 
 func op(name string, value any) fields { return fields{"filter_name": name, "filter_value": value} }
@@ -196,6 +198,43 @@ func TestSearchRefusals(t *testing.T) {
 	for _, test := range tests {
 		b.refused(test.status, test.kind, "POST", test.path, test.body)
 	}
+}
+
+func TestSearchLag(t *testing.T) {
+	t.Parallel()
+	var c clock
+	b := newBundle(t, Options{SearchLimit: -1, SearchLag: 2 * time.Second, Now: c.now})
+	org := b.organization("one")
+	b.member(org, "a@corp.example")
+	found := func() int {
+		members := ids(b.ok("POST", "organizations/members/search", fields{"organization_ids": []string{org}}), "members", "member_id")
+		return len(members) + len(ids(b.ok("POST", "organizations/search", nil), "organizations", "organization_id"))
+	}
+	c.advance(time.Second)
+	if n := found(); n != 0 {
+		t.Errorf("%d found before the lag is over", n)
+	}
+	b.ok("GET", "organizations/one", nil)
+	c.advance(time.Second)
+	if n := found(); n != 2 {
+		t.Errorf("%d found after it", n)
+	}
+}
+
+func TestLiveProject(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, Options{ProjectID: "project-live-11111111-1111-4111-8111-111111111111"})
+	org := b.organization("acme")
+	a := b.migrate(org, "jane@corp.example")
+	for _, id := range []string{org, a.text("member", "member_id"), a.text("member", "member_password_id"), a.body["request_id"].(string)} {
+		if !strings.Contains(id, "-live-") {
+			t.Errorf("the id %s of a live project", id)
+		}
+	}
+	b.refused(400, "test_id_used_in_live_environment", "GET", "organizations/organization-test-1", nil)
+	b.refused(400, "test_id_used_in_live_environment", "DELETE", "organizations/acme/members/passwords/member-password-test-1", nil)
+	b.refused(400, "test_id_used_in_live_environment", "GET", "organizations/members/dangerously_get/member-test-1", nil)
+	b.refused(400, "test_id_used_in_live_environment", "PUT", "organizations/acme/members/member-test-1/reactivate", nil)
 }
 
 // What the typed SDKs demand: every required field is there, and none is null.

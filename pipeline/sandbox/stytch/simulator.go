@@ -23,11 +23,17 @@ type Simulator struct {
 	journal *journal
 	control http.Handler
 
+	// verifying bounds the memory that password hashes take at one time.
+	verifying chan struct{}
+
 	mu struct {
 		sync.Mutex
 		*store
 	}
 }
+
+// maxVerifying is how many passwords are hashed at one time.
+const maxVerifying = 2
 
 // New makes a simulator of an empty project.
 func New(o Options) *Simulator {
@@ -35,6 +41,7 @@ func New(o Options) *Simulator {
 	s := &Simulator{
 		options: o, policy: newPolicy(o.Roles), limits: newLimiter(o.RateLimit, o.SearchLimit),
 		faults: &faults{}, journal: newJournal(o.JournalSize),
+		verifying: make(chan struct{}, maxVerifying),
 	}
 	s.mu.store = newStore(o.environment())
 	s.control = newControl(s)
@@ -74,6 +81,8 @@ func (s *Simulator) admit(c *call, w http.ResponseWriter, r *http.Request) (*rou
 		return nil, err
 	}
 	c.endpoint, c.path = route.endpoint, path
+	c.nameByPath()
+	bodyErr := c.readBody(r.Body) // refused last, but the journal names its fields
 	// SDKs fetch the keys without credentials.
 	if route.endpoint != SessionsJWKS {
 		if err := s.authenticate(r); err != nil {
@@ -89,7 +98,7 @@ func (s *Simulator) admit(c *call, w http.ResponseWriter, r *http.Request) (*rou
 	if r.Header.Get("X-Stytch-Member-Session") != "" || r.Header.Get("X-Stytch-Member-SessionJWT") != "" {
 		return nil, &refusal{http.StatusForbidden, "session_authorization_error", "The simulator does not act as a member."}
 	}
-	return route, c.readBody(r.Body)
+	return route, bodyErr
 }
 
 func (s *Simulator) authenticate(r *http.Request) error {

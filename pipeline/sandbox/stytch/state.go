@@ -3,6 +3,7 @@ package stytch
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -26,6 +27,7 @@ type store struct {
 
 type organization struct {
 	seq     uint64
+	created time.Time
 	view    Organization
 	deleted bool
 
@@ -38,6 +40,7 @@ type organization struct {
 
 type member struct {
 	seq      uint64
+	created  time.Time
 	org      *organization
 	view     Member // Roles and IsAdmin are made when it is shown
 	emailID  string
