@@ -11,7 +11,7 @@ func intervalCodec() codec {
 	c := textCodec(semantic("string", "io.debezium.time.Interval"))
 	c.same = false
 	c.append = func(dst, text []byte) ([]byte, error) {
-		if s := string(text); s == "infinity" || s == "-infinity" { // PostgreSQL 17
+		if string(text) == "infinity" || string(text) == "-infinity" { // PostgreSQL 17
 			return appendBytes(dst, text), nil
 		}
 		v, ok := parseInterval(text)

@@ -106,7 +106,7 @@ func appendZoned(dst, text []byte) ([]byte, error) {
 		dst = append(dst, ".000000"[len(fraction):]...)
 		return append(dst, 'Z'), nil
 	}
-	if s := string(text); s == "infinity" || s == "-infinity" {
+	if string(text) == "infinity" || string(text) == "-infinity" {
 		return appendBytes(dst, text), nil
 	}
 	days, micros, zone, ok := parseTimestamp(text)
@@ -171,7 +171,7 @@ func appendZonedText(dst, iso []byte) (_ []byte, ok bool) {
 		}
 		return append(dst, "+00"...), true
 	}
-	if s := string(iso); s == "infinity" || s == "-infinity" {
+	if string(iso) == "infinity" || string(iso) == "-infinity" {
 		return append(dst, iso...), true
 	}
 	iso, negative := bytes.CutPrefix(iso, []byte("-"))
