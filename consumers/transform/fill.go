@@ -3,7 +3,6 @@ package transform
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/schemas"
@@ -220,95 +219,6 @@ func (f *filler) stage(ctx context.Context, tx pgx.Tx, u *unit) error {
 	return err
 }
 
-// writePartial writes a row with its base's key and the places of what it lacks.
-func writePartial(c *copyText, row *folded, t *mirrorTable) {
-	c.values(row.row)
-	base := make([]schemas.Value, t.keys) // NULLs: no base
-	if row.base != "" {
-		base = keyValues(row.base)
-	}
-	c.b = append(c.b, '\t')
-	c.values(base)
-	c.b = append(c.b, "\t{"...)
-	sep := ""
-	for i, v := range row.row {
-		if v.State == schemas.Unchanged {
-			c.b = fmt.Appendf(c.b, "%s%d", sep, i)
-			sep = ","
-		}
-	}
-	c.b = append(c.b, '}')
-	c.endRow()
-}
-
-// complete takes what rows left unchanged from the mirror: their own row, or the
-// one whose key they took over (hazard S6). A value that was never seen makes the
-// row incomplete, and the mapping waits for it (hazard C15).
-func (f *filler) complete(ctx context.Context, tx pgx.Tx, u *unit, partial *copyText) error {
-	columns := make([]string, 0, len(u.t.columns)+u.t.keys+1)
-	for i := range u.t.columns {
-		columns = append(columns, fmt.Sprintf("c%d", i))
-	}
-	for i := range u.t.keys {
-		columns = append(columns, fmt.Sprintf("b%d", i))
-	}
-	if err := partial.send(ctx, f.conn, u.partial, strings.Join(append(columns, "unset"), ", ")); err != nil {
-		return err
-	}
-	rows, err := tx.Query(ctx, u.sql.missing, u.t.columns, u.t.table.Schema, u.t.table.Name)
-	if err != nil {
-		return err
-	}
-	type lacking struct {
-		key   []byte
-		unset []int
-	}
-	missing, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l lacking, err error) { return l, row.Scan(&l.key, &l.unset) })
-	if err != nil {
-		return err
-	}
-	if _, err := tx.Exec(ctx, u.sql.resolve); err != nil {
-		return err
-	}
-	if f.incomplete {
-		if err := forget(ctx, tx, u); err != nil {
-			return err
-		}
-	}
-	for _, l := range missing {
-		if len(l.unset) == 0 {
-			continue
-		}
-		names := make([]string, len(l.unset))
-		for i, at := range l.unset {
-			names[i] = u.t.columns[at]
-		}
-		f.incomplete = true
-		_, err := tx.Exec(ctx, `INSERT INTO backstitch.incomplete_rows (schema_name, table_name, key, columns) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (schema_name, table_name, key) DO UPDATE SET columns = excluded.columns`, u.t.table.Schema, u.t.table.Name, l.key, names)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// forget drops the incomplete marks of rows that this unit rewrites or removes.
-func forget(ctx context.Context, tx pgx.Tx, u *unit) error {
-	key := make([]string, u.t.keys)
-	for i, k := range u.t.columns[:u.t.keys] {
-		key[i] = "n." + schemas.QuoteIdent(k) + "::text"
-	}
-	for _, from := range []string{u.images, u.gone} {
-		_, err := tx.Exec(ctx, fmt.Sprintf("DELETE FROM backstitch.incomplete_rows i USING %s n WHERE i.schema_name = $1 AND i.table_name = $2 AND i.key = jsonb_build_array(%s)",
-			from, strings.Join(key, ", ")), u.t.table.Schema, u.t.table.Name)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (f *filler) touchOld(ctx context.Context, tx pgx.Tx, u *unit) error {
 	if !f.touching {
 		return nil
@@ -355,59 +265,4 @@ func upsert(ctx context.Context, tx pgx.Tx, u *unit) error {
 	}
 	_, err := tx.Exec(ctx, u.sql.upsert)
 	return err
-}
-
-// empty removes every row of a table that was truncated or made again in the
-// source, in bounded transactions: the routes see the rows go. The control record
-// is closed with the last of them.
-func (f *filler) empty(ctx context.Context, t *mirrorTable, c *control) error {
-	s, err := f.staging(ctx, stageKey{t, true})
-	if err != nil {
-		return err
-	}
-	u := &unit{staging: s, at: touchInfo{Bulk: true, CommitLSN: c.Version.Commit, EndLSN: c.Version.Commit, Epoch: c.Version.Epoch, CommitTime: c.Time}}
-	for more := true; more; {
-		err := pgx.BeginFunc(ctx, f.conn, func(tx pgx.Tx) (err error) {
-			if err := f.begin(ctx, tx); err != nil {
-				return err
-			}
-			if more, err = f.emptySome(ctx, tx, u); err != nil || more {
-				return err
-			}
-			return finish(ctx, tx, f.prefix, c)
-		})
-		if err != nil {
-			return fmt.Errorf("empty the mirror of %s: %w", t.table, redact.SQLError(err))
-		}
-	}
-	return nil
-}
-
-// emptyRows is how many rows one transaction of an emptied table removes.
-const emptyRows = 20_000
-
-func (f *filler) emptySome(ctx context.Context, tx pgx.Tx, u *unit) (more bool, err error) {
-	if err := u.clean(ctx, tx); err != nil {
-		return false, err
-	}
-	tag, err := tx.Exec(ctx, fmt.Sprintf("INSERT INTO %s SELECT %s FROM %s LIMIT %d", u.gone, u.keys, u.t.sql(), emptyRows))
-	if err != nil {
-		return false, err
-	}
-	u.gones, u.olds, u.ups = tag.RowsAffected(), 0, 0
-	u.used += int(u.gones)
-	if u.gones == 0 {
-		return false, nil
-	}
-	for _, step := range []func(context.Context, pgx.Tx, *unit) error{f.touchOld, remove} {
-		if err := step(ctx, tx, u); err != nil {
-			return false, err
-		}
-	}
-	if f.incomplete {
-		if err := forget(ctx, tx, u); err != nil {
-			return false, err
-		}
-	}
-	return true, nil
 }

@@ -144,6 +144,7 @@ func (o *owner) note(feed []feedItem, held *control) {
 // transaction, evaluates the mapping there (invariant 11).
 func (o *owner) advance(ctx context.Context, stopping <-chan struct{}, target *feedItem, before []*control) error {
 	c := target.checkpoint
+	o.backfill = c.Backfill.Run
 	if err := o.obey(ctx, c, before); err != nil {
 		return err
 	}
@@ -186,6 +187,12 @@ func (o *owner) assign(c *schemas.Checkpoint) error {
 		if !ok {
 			continue
 		}
+		if o.ids[t.topic] == "" {
+			o.ids[t.topic] = known.ID
+		}
+		if o.ids[t.topic] != known.ID {
+			return holdRecreated(t.topic) // hazard S22
+		}
 		if n := o.reader.partitions(t.topic); n == 0 && len(known.Ends) > 0 {
 			o.reader.assign(t, len(known.Ends), o.state.next)
 		} else if n != len(known.Ends) {
@@ -205,7 +212,7 @@ func (o *owner) fill(ctx context.Context, b *batch, endLSN schemas.LSN) error {
 	started := time.Now()
 	done, err := o.filler.fill(ctx, b, endLSN)
 	if err != nil && redact.SQLState(err) == "22P02" && ctx.Err() == nil { // perhaps an enum's new label (hazard C19)
-		if err := o.describe(ctx, 0); err != nil {
+		if err := o.describe(ctx, o.backfill); err != nil {
 			return err
 		}
 		done, err = o.filler.fill(ctx, b, endLSN)

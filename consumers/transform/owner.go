@@ -40,6 +40,8 @@ type owner struct {
 	asked map[int64]bool
 	// blocked says why the mapping is not evaluated, while it is not.
 	blocked *stage.Held
+	// backfill is the number of the backfill run that the target checkpoint knows.
+	backfill int64
 	// remap: another mapping was accepted since the last pass.
 	remap bool
 }
@@ -189,18 +191,32 @@ func (o *owner) describe(ctx context.Context, run int64) error {
 	if err != nil {
 		return fmt.Errorf("describe the captured tables: %w", err)
 	}
-	if o.tables, err = mirrorTables(o.cfg.Prefix, captured, o.deps.Plan); err != nil {
+	tables, err := mirrorTables(o.cfg.Prefix, captured, o.deps.Plan)
+	if err != nil {
 		return err
 	}
-	filled := func(topic string) bool {
-		for tp, next := range o.state.next {
-			if tp.topic == topic && next > 0 {
-				return true
-			}
-		}
-		return false
+	if o.tables == nil {
+		o.tables = tables
 	}
-	return o.mirror.ensure(ctx, o.tables, o.deps.Plan.Extensions, filled, run)
+	for name, t := range tables { // the reader knows them by their address
+		o.tables[name].types, o.tables[name].indexes, o.tables[name].needs = t.types, t.indexes, t.needs
+	}
+	return o.mirror.ensure(ctx, o.tables, o.deps.Plan.Extensions, o.filledBefore, run)
+}
+
+// filledBefore reports whether something of a topic is in the mirror.
+func (o *owner) filledBefore(topic string) bool {
+	for tp, next := range o.state.next {
+		if tp.topic == topic && next > 0 {
+			return true
+		}
+	}
+	for tp, next := range o.reader.filled() {
+		if tp.topic == topic && next > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // checkTopics refuses to go on from offsets that mean nothing any more: a topic
@@ -237,10 +253,18 @@ func (o *owner) checkTopics(ctx context.Context, newest *schemas.Checkpoint) err
 			}
 		}
 	}
-	if rebuilt || len(o.state.next) == 0 {
+	if rebuilt || len(o.state.next) == 0 || o.upToDate() {
 		return nil
 	}
 	return o.checkAge(ctx, topics)
+}
+
+// upToDate: nothing was written since the mirror was filled last.
+func (o *owner) upToDate() (same bool) {
+	_ = o.reader.peek(func(feed []feedItem, _ int64) { // an error comes again in follow
+		same = len(feed) == 1 && feed[0].offset == o.state.next[topicPartition{o.reader.checkpoints, 0}]
+	})
+	return same
 }
 
 // checkAge holds a transform that was away for longer than its topics keep

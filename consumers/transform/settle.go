@@ -26,7 +26,7 @@ func (o *owner) obey(ctx context.Context, c *schemas.Checkpoint, before []*contr
 			o.reader.empties(t.topic, ctl)
 			continue
 		}
-		if err := o.changeColumns(ctx, t, ctl, c.Backfill.Run); err != nil {
+		if err := o.changeColumns(ctx, t, ctl, c); err != nil {
 			return err
 		}
 	}
@@ -34,9 +34,12 @@ func (o *owner) obey(ctx context.Context, c *schemas.Checkpoint, before []*contr
 }
 
 // changeColumns follows a change of a captured table's columns: types as they are
-// now, and every named column that the mapping reads incomplete.
-func (o *owner) changeColumns(ctx context.Context, t *mirrorTable, ctl *control, run int64) error {
-	if err := o.describe(ctx, run); err != nil {
+// now, and every named column that the mapping reads incomplete, unless a backfill
+// run has read the table since: no run goes on over a change of its tables.
+func (o *owner) changeColumns(ctx context.Context, t *mirrorTable, ctl *control, c *schemas.Checkpoint) error {
+	progress := c.Backfill.Tables[t.table.String()]
+	complete := progress.Run > 0 && progress.Point > ctl.Version.Commit
+	if err := o.describe(ctx, progress.Run); err != nil {
 		return err
 	}
 	read := slices.DeleteFunc(slices.Clone(ctl.Columns), func(c string) bool { return !slices.Contains(t.columns, c) })
@@ -44,8 +47,8 @@ func (o *owner) changeColumns(ctx context.Context, t *mirrorTable, ctl *control,
 		if err := fence(ctx, tx, o.state.term); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `UPDATE backstitch.mirror_columns SET complete = false, since_run = $4
-			WHERE schema_name = $1 AND table_name = $2 AND column_name = ANY ($3)`, t.table.Schema, t.table.Name, read, run)
+		_, err := tx.Exec(ctx, `UPDATE backstitch.mirror_columns SET complete = $5, since_run = $4
+			WHERE schema_name = $1 AND table_name = $2 AND column_name = ANY ($3)`, t.table.Schema, t.table.Name, read, progress.Run, complete)
 		if err != nil {
 			return err
 		}

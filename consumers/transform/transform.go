@@ -13,8 +13,11 @@ import (
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/internal/stage"
 	"github.com/backstitch/backstitch/schemas"
+	"github.com/backstitch/backstitch/schemas/registry"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // State is what an instance of the transform is doing.
@@ -184,8 +187,9 @@ func transient(err error) bool {
 		return false
 	}
 	var network net.Error
+	var unreachable *registry.UnreachableError
 	state := redact.SQLState(err)
-	return errors.Is(err, errLostLock) || errors.As(err, &network) || pgconn.Timeout(err) || errors.Is(err, net.ErrClosed) || closedConn(err) ||
+	return errors.Is(err, errLostLock) || errors.As(err, &network) || errors.As(err, &unreachable) || kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err) || pgconn.Timeout(err) || errors.Is(err, net.ErrClosed) || closedConn(err) ||
 		len(state) == 5 && (state[:2] == "08" || state[:2] == "57" || state[:2] == "53" || state[:2] == "40")
 }
 

@@ -31,5 +31,7 @@ func TestFromTopicsToWakeUps(t *testing.T) {
 	if n := f.number("SELECT count(*) FROM backstitch.entities WHERE lane = 'live'"); n != 2 {
 		t.Fatalf("%d live entities, want the renamed member and the one that left", n)
 	}
-	f.until("everything is announced", func() bool { return f.number("SELECT count(*) FROM backstitch.entities WHERE announced < revision") == 0 })
+	f.until("everything is announced", func() bool {
+		return f.number("SELECT count(*) FROM backstitch.entities WHERE announced < revision") == 0
+	})
 }
