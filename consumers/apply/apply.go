@@ -1,0 +1,221 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/backstitch/backstitch/consumers"
+	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/internal/stage"
+	"github.com/backstitch/backstitch/schemas"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+)
+
+// Apply is the apply connector of one instance. Any number of instances share the
+// partitions.
+type Apply struct {
+	cfg     Config
+	pool    *pgxpool.Pool
+	ledger  *ledger.Applier
+	client  API
+	seeds   []kgo.Opt
+	log     *slog.Logger
+	clock   func() time.Time
+	metrics *metrics
+	digest  digester
+	stage   *stage.Stage
+
+	sched     *scheduler
+	pacer     *pacer
+	loads     *batcher[consumers.Key, *ledger.State]
+	marks     *batcher[ledger.MarkRequest, ledger.MarkResult]
+	records   *batcher[ledger.Record, bool]
+	incidents incidents
+	nudged    chan struct{} // something is due now
+	stopping  chan struct{} // closed when the drain begins
+	stopOnce  sync.Once
+	failed    chan error // the first failure of a turn
+	deferrals atomic.Int64
+	state     atomic.Value // string, for Status
+
+	found struct { // hazard A17
+		sync.Mutex
+		org        string
+		duplicates int
+		members    map[string]*observed
+	}
+}
+
+// New makes the connector. It starts nothing; an error is one of configuration.
+func New(cfg Config, d Deps) (*Apply, error) {
+	cfg, d = cfg.withDefaults(), d.withDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(d.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("apply: register metrics: %w", err)
+	}
+	a := &Apply{
+		cfg: cfg, pool: d.Ledger, ledger: ledger.NewApplier(d.Ledger), client: d.Client, seeds: d.Kafka,
+		log: d.Logger, clock: d.Clock, metrics: m, digest: digester(cfg.DigestKey), sched: newScheduler(),
+		nudged: make(chan struct{}, 1), stopping: make(chan struct{}), failed: make(chan error, 1),
+	}
+	a.state.Store("UNASSIGNED")
+	pace := ledger.Pace{Project: cfg.ProjectID, Rate: cfg.RateLimit, Floor: cfg.BackfillFloor}
+	a.pacer = newPacer(a.ledger, pace, d.Clock, cfg.Workers, a.stopping)
+	a.loads = newBatcher(a.ledger.Load)
+	a.marks = newBatcher(func(ctx context.Context, in []ledger.MarkRequest) ([]ledger.MarkResult, error) {
+		return a.ledger.Mark(ctx, in, cfg.CallTimeout, cfg.Settle)
+	})
+	a.records = newBatcher(a.ledger.Record)
+	a.stage = stage.New(cfg.Name+"-apply", a.run)
+	return a, nil
+}
+
+// Start begins to apply; the context bounds the connector's whole life.
+func (a *Apply) Start(ctx context.Context) { a.stage.Start(ctx) }
+
+// Stop takes no new turns, ends those that run, and commits. When ctx ends first
+// they are cut off; their marks stand.
+func (a *Apply) Stop(ctx context.Context) error { return a.stage.Stop(ctx) }
+
+// Done is closed when the connector has ended.
+func (a *Apply) Done() <-chan struct{} { return a.stage.Done() }
+
+// Err is how it ended: nil while it runs and after a clean stop. A stage.Held asks
+// for a person.
+func (a *Apply) Err() error { return a.stage.Err() }
+
+// run joins the parts: whatever fails first stops the rest.
+func (a *Apply) run(ctx context.Context, stopping <-chan struct{}) error {
+	if err := a.checkTopics(ctx); err != nil {
+		return err
+	}
+	group, err := a.join()
+	if err != nil {
+		return err
+	}
+	a.state.Store("RUNNING")
+	// The steps behind the turns live longer than the turns: they record what ends.
+	serving, stopServing := context.WithCancel(ctx)
+	var services errgroup.Group
+	// One loop records: who frees a value and who begins to wait for it never pass
+	// each other in concurrent transactions.
+	for _, loop := range []func(context.Context){a.loads.loop, a.loads.loop, a.marks.loop, a.records.loop} {
+		services.Go(func() error { loop(serving); return nil })
+	}
+	for _, lane := range lanes {
+		services.Go(func() error { return a.soft(a.pacer.loop(serving, lane)) })
+	}
+
+	var turns, intake errgroup.Group
+	for _, lane := range lanes {
+		for range a.cfg.Workers {
+			turns.Go(func() error { a.work(ctx, lane); return nil })
+		}
+	}
+	taking, stopTaking := context.WithCancel(ctx)
+	intake.Go(func() error { return a.soft(group.poll(taking)) })
+	intake.Go(func() error { return a.soft(a.pollDue(taking)) })
+
+	select {
+	case <-stopping:
+	case <-ctx.Done():
+	case err = <-a.failed:
+	}
+	a.halt()
+	stopTaking()
+	err = errors.Join(err, intake.Wait(), turns.Wait())
+	stopServing()
+	err = errors.Join(err, services.Wait())
+	select {
+	case late := <-a.failed:
+		err = errors.Join(err, late)
+	default:
+	}
+	return errors.Join(err, group.leave(context.WithoutCancel(ctx)))
+}
+
+// halt begins the drain: no new turns, no waiting for the budget.
+func (a *Apply) halt() {
+	a.stopOnce.Do(func() { close(a.stopping) })
+	a.sched.close()
+	a.state.Store("STOPPED")
+}
+
+// work takes turns of a lane until the drain.
+func (a *Apply) work(ctx context.Context, lane schemas.Lane) {
+	for {
+		t := a.sched.next(lane)
+		if t == nil {
+			return
+		}
+		err := a.turn(ctx, t)
+		a.sched.finish(t)
+		switch {
+		case err == nil:
+			for _, k := range t.acks {
+				k.done()
+			}
+			a.nudge()
+		case errors.Is(err, errLost), errors.Is(err, errStopped), ctx.Err() != nil:
+			// unacknowledged: whoever has the partition next takes the turn
+		default:
+			a.fail(err)
+		}
+	}
+}
+
+// nudge lets the due poller look now: a turn may have made others due.
+func (a *Apply) nudge() {
+	select {
+	case a.nudged <- struct{}{}:
+	default:
+	}
+}
+
+// fail ends the connector with its first failure.
+func (a *Apply) fail(err error) {
+	if err == nil {
+		return
+	}
+	select {
+	case a.failed <- err:
+	default:
+	}
+}
+
+// soft turns a part's failure into the connector's, and passes it on only there.
+func (a *Apply) soft(err error) error {
+	a.fail(err)
+	return nil
+}
+
+// incident notes a call's permanent error and fails the connector when one error
+// has become the rule (hazard A13).
+func (a *Apply) incident(errorType string) {
+	if a.incidents.add(errorType) {
+		a.fail(stage.Hold("Find out what Stytch refuses and why (its status page, the project's settings, the mapping), then start again and run `backstitch parked retry`",
+			"more than %d of the last %d calls to Stytch ended in %s: nothing more is parked for it", incidentLimit, incidentWindow, errorType))
+	}
+}
+
+func (a *Apply) jitter(n int64) int64 { return rand.Int64N(max(n, 1)) }
+
+func owner() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s-%d", host, os.Getpid())
+}

@@ -1,0 +1,159 @@
+package apply
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/schemas"
+)
+
+// halving is how long backfill runs at half its pace after a 429 that our own
+// count does not explain.
+const halving = time.Minute
+
+// pacer hands out the rate budget to turns. Each lane leases slices of the
+// ledger's and gives them to its waiters in order.
+type pacer struct {
+	ledger   *ledger.Applier
+	pace     ledger.Pace
+	clock    func() time.Time
+	stopping <-chan struct{}
+	lanes    map[schemas.Lane]chan want
+
+	mu struct {
+		sync.Mutex
+		paused time.Time // nothing is handed out before it: the server's window is full
+		second int64     // of the count
+		sent   int
+	}
+}
+
+type want struct {
+	n     int
+	ready chan struct{}
+}
+
+func newPacer(l *ledger.Applier, p ledger.Pace, clock func() time.Time, queue int, stopping <-chan struct{}) *pacer {
+	return &pacer{ledger: l, pace: p, clock: clock, stopping: stopping, lanes: map[schemas.Lane]chan want{
+		schemas.LaneLive:     make(chan want, queue), // so that a lane's demand can be counted
+		schemas.LaneBackfill: make(chan want, queue),
+	}}
+}
+
+// take waits for n requests of a lane's budget: the whole of a plan, before its
+// first call (hazard A7).
+func (p *pacer) take(ctx context.Context, lane schemas.Lane, n int) error {
+	w := want{n: n, ready: make(chan struct{})}
+	select {
+	case p.lanes[lane] <- w:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-p.stopping:
+		return errStopped
+	}
+	select {
+	case <-w.ready:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-p.stopping:
+		return errStopped
+	}
+	return nil
+}
+
+// loop serves one lane until ctx ends.
+func (p *pacer) loop(ctx context.Context, lane schemas.Lane) error {
+	var have int
+	var leased time.Time
+	for {
+		var w want
+		select {
+		case <-ctx.Done():
+			return nil
+		case w = <-p.lanes[lane]:
+		}
+		if p.clock().Sub(leased) > 250*time.Millisecond {
+			have = 0 // what was not used in its time is gone (hazard A18)
+		}
+		for have < w.n {
+			n := min(p.slice(), w.n-have+len(p.lanes[lane]))
+			wait, err := p.ledger.Slice(ctx, p.pace, lane, n)
+			if err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
+				return err
+			}
+			if !sleep(ctx, wait) {
+				return nil
+			}
+			have, leased = have+n, p.clock()
+		}
+		if !sleep(ctx, p.pause()) {
+			return nil
+		}
+		have -= w.n
+		close(w.ready)
+	}
+}
+
+// slice is the most that one lease takes: 100 ms of the rate and a quarter of it
+// (hazard A18), and at least one request.
+func (p *pacer) slice() int { return max(1, int(min(p.pace.Rate/10, p.pace.Rate/4))) }
+
+func (p *pacer) pause() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.paused.Sub(p.clock())
+}
+
+// count notes a request that is sent.
+func (p *pacer) count() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := p.clock().Unix(); now != p.mu.second {
+		p.mu.second, p.mu.sent = now, 0
+	}
+	p.mu.sent++
+}
+
+// throttled answers a 429: nothing goes out for as long as the server asks, at
+// least until its window may have ended, and backfill slows down when this
+// instance alone does not explain it (hazard A16). It returns how long to wait.
+func (p *pacer) throttled(ctx context.Context, retryAfter time.Duration) (time.Duration, error) {
+	now := p.clock()
+	wait := max(retryAfter, now.Truncate(time.Second).Add(time.Second).Sub(now)) // windows are aligned to the clock
+	p.mu.Lock()
+	explained := float64(p.mu.sent) > p.pace.Rate
+	first := now.After(p.mu.paused)
+	p.mu.paused = later(p.mu.paused, now.Add(min(wait, time.Second)))
+	p.mu.Unlock()
+	if explained || !first {
+		return wait, nil
+	}
+	return wait, p.ledger.Halve(ctx, p.pace.Project, halving)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// sleep waits; false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,68 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/backstitch/backstitch/consumers"
+	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/backstitch/backstitch/schemas"
+	"github.com/jackc/pgx/v5"
+)
+
+// DueEntity is an entity whose turn has come without a new wake-up (hazard A5).
+type DueEntity struct {
+	Key       consumers.Key
+	Partition int32
+	Lane      schemas.Lane
+}
+
+// Due lists what is due in partitions, longest due first.
+func (a *Applier) Due(ctx context.Context, partitions []int32, limit int) ([]DueEntity, error) {
+	rows, err := a.pool.Query(ctx, `SELECT kind, org_key, key, partition, lane FROM backstitch.entities
+		WHERE partition = ANY($1) AND due_at <= now() ORDER BY due_at LIMIT $2`, partitions, limit)
+	if err != nil {
+		return nil, fmt.Errorf("look for what is due: %w", redact.SQLError(err))
+	}
+	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d DueEntity, err error) {
+		return d, row.Scan(&d.Key.Kind, &d.Key.Organization, &d.Key.Entity, &d.Partition, &d.Lane)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for what is due: %w", redact.SQLError(err))
+	}
+	return due, nil
+}
+
+// Nudge makes an entity due that another one waits for, whoever owns it. With read
+// it is read back first.
+func (a *Applier) Nudge(ctx context.Context, k consumers.Key, read bool) error {
+	_, err := a.pool.Exec(ctx, `UPDATE backstitch.entities SET due_at = now(), read_wanted = read_wanted OR $4
+		WHERE (kind, org_key, key) = ($1, $2, $3)`, string(k.Kind), k.Organization, k.Entity, read)
+	if err != nil {
+		return fmt.Errorf("make an entity due: %w", redact.SQLError(err))
+	}
+	return nil
+}
+
+// CloseConsents closes approved questions for which nothing waits any more.
+func (a *Applier) CloseConsents(ctx context.Context) error {
+	_, err := a.pool.Exec(ctx, `UPDATE backstitch.consents c SET done_at = now()
+		WHERE kind = ANY($1) AND approved_at < now() - interval '1 minute' AND done_at IS NULL
+		  AND NOT EXISTS (SELECT FROM backstitch.entities e WHERE e.consent_id = c.id AND e.status = 'awaiting_consent')`,
+		[]string{ConsentDeletes, ConsentHold, ConsentUnearned})
+	if err != nil {
+		return fmt.Errorf("close consents: %w", redact.SQLError(err))
+	}
+	return nil
+}
+
+// WantReads makes the next turn of every entity that exists in Stytch, or should,
+// plan from a fresh read (replay --force), and returns how many.
+func (a *Applier) WantReads(ctx context.Context) (int64, error) {
+	tag, err := a.pool.Exec(ctx, `UPDATE backstitch.entities SET read_wanted = true
+		WHERE (desired IS NOT NULL OR stytch_id IS NOT NULL) AND released_at IS NULL`)
+	if err != nil {
+		return 0, fmt.Errorf("ask for fresh reads: %w", redact.SQLError(err))
+	}
+	return tag.RowsAffected(), nil
+}
