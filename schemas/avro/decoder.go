@@ -23,6 +23,9 @@ type Event struct {
 	TsMicros      int64 // commit time in microseconds since 1970
 	Snapshot      string
 	Sequence      string
+
+	arena         []byte
+	before, after []schemas.Value // reused by DecodeInto
 }
 
 // Decoder reads envelopes by their writer's schema: ours, or Debezium's own of any
@@ -92,17 +95,27 @@ func (d *Decoder) Columns() []string { return d.names }
 // Decode reads an envelope's body, the 5-byte header stripped.
 func (d *Decoder) Decode(body []byte) (Event, error) {
 	var ev Event
+	err := d.DecodeInto(body, &ev)
+	return ev, err
+}
+
+// DecodeInto is Decode into an event whose buffers are used again: its former values
+// are overwritten.
+func (d *Decoder) DecodeInto(body []byte, ev *Event) error {
+	*ev = Event{arena: ev.arena[:0], before: ev.before, after: ev.after}
+	if want := len(body) + len(body)/2; cap(ev.arena) < want {
+		ev.arena = make([]byte, 0, want)
+	}
 	in := &cursor{b: body}
-	arena := make([]byte, 0, len(body)+len(body)/2)
 	for i := range d.fields {
 		f := &d.fields[i]
 		switch f.name {
 		case "before":
-			ev.Before, arena = d.image(f.node, arena, in)
+			ev.Before = d.image(f.node, &ev.before, &ev.arena, in)
 		case "after":
-			ev.After, arena = d.image(f.node, arena, in)
+			ev.After = d.image(f.node, &ev.after, &ev.arena, in)
 		case "source":
-			d.readSource(&ev, in)
+			d.readSource(ev, in)
 		case "op":
 			if op := in.bytes(); len(op) == 1 {
 				ev.Op = schemas.Op(op[0])
@@ -112,20 +125,22 @@ func (d *Decoder) Decode(body []byte) (Event, error) {
 		}
 	}
 	if in.err != nil {
-		return Event{}, fmt.Errorf("decode change event: %w", in.err)
+		return fmt.Errorf("decode change event: %w", in.err)
 	}
-	return ev, nil
+	return nil
 }
 
-func (d *Decoder) image(n *node, arena []byte, in *cursor) ([]schemas.Value, []byte) {
+func (d *Decoder) image(n *node, values *[]schemas.Value, arena *[]byte, in *cursor) []schemas.Value {
 	if b := n.branch(in); b == nil || b.kind == "null" {
-		return nil, arena
+		return nil
 	}
-	values := make([]schemas.Value, len(d.columns))
+	if len(*values) != len(d.columns) {
+		*values = make([]schemas.Value, len(d.columns))
+	}
 	for i := range d.columns {
-		values[i], arena = d.columns[i].read(arena, in)
+		(*values)[i], *arena = d.columns[i].read(*arena, in)
 	}
-	return values, arena
+	return *values
 }
 
 func (d *Decoder) readSource(ev *Event, in *cursor) {
