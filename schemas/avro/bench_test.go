@@ -12,12 +12,18 @@ import (
 func usersRelation() *schemas.Relation {
 	b := builtinType
 	return &schemas.Relation{Table: schemas.Table{Schema: "public", Name: "users"}, Key: []int{0}, Columns: []schemas.Column{
-		{Name: "id", Type: b(2950, -1), NotNull: true}, {Name: "team_id", Type: b(20, -1), NotNull: true},
-		{Name: "email", Type: b(25, -1), NotNull: true}, {Name: "name", Type: b(1043, 259)},
-		{Name: "password", Type: b(25, -1)}, {Name: "role", Type: schemas.TypeID{OID: 50000, Mod: -1, Enum: []string{"OWNER", "ADMIN", "MEMBER"}}, NotNull: true},
-		{Name: "active", Type: b(16, -1), NotNull: true}, {Name: "login_count", Type: b(23, -1), NotNull: true},
-		{Name: "balance", Type: b(1700, numericMod102)}, {Name: "settings", Type: b(3802, -1)},
-		{Name: "created_at", Type: b(1184, -1), NotNull: true}, {Name: "email_verified_at", Type: b(1114, 3)},
+		{Name: "id", Type: b(2950, -1), NotNull: true},
+		{Name: "team_id", Type: b(20, -1), NotNull: true},
+		{Name: "email", Type: b(25, -1), NotNull: true},
+		{Name: "name", Type: b(1043, 259)},
+		{Name: "password", Type: b(25, -1)},
+		{Name: "role", Type: schemas.TypeID{OID: 50000, Mod: -1, Enum: []string{"OWNER", "ADMIN", "MEMBER"}}, NotNull: true},
+		{Name: "active", Type: b(16, -1), NotNull: true},
+		{Name: "login_count", Type: b(23, -1), NotNull: true},
+		{Name: "balance", Type: b(1700, numericMod102)},
+		{Name: "settings", Type: b(3802, -1)},
+		{Name: "created_at", Type: b(1184, -1), NotNull: true},
+		{Name: "email_verified_at", Type: b(1114, 3)},
 	}}
 }
 

@@ -73,7 +73,8 @@ func pointSchema() *node {
 		kind: "record", name: "Point", namespace: "io.debezium.data.geometry",
 		connect: connect{version: 1, doc: "Geometry (POINT)", name: "io.debezium.data.geometry.Point"},
 		fields: []field{
-			{name: "x", node: primitive("double")}, {name: "y", node: primitive("double")},
+			{name: "x", node: primitive("double")},
+			{name: "y", node: primitive("double")},
 			{name: "wkb", node: optional(primitive("bytes")), def: jsonNull},
 			{name: "srid", node: optional(primitive("int")), def: jsonNull},
 		},

@@ -134,7 +134,8 @@ func fullRelation() *schemas.Relation {
 		Table: schemas.Table{Schema: "tm", Name: "full_ident"}, OID: 20010, Key: []int{0}, Full: true,
 		Columns: []schemas.Column{
 			{Name: "id", Type: builtinType(23, -1), NotNull: true},
-			{Name: "v", Type: builtinType(25, -1)}, {Name: "n", Type: builtinType(23, -1)},
+			{Name: "v", Type: builtinType(25, -1)},
+			{Name: "n", Type: builtinType(23, -1)},
 		},
 	}
 }

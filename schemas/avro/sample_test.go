@@ -187,7 +187,7 @@ func drawMoney(t *rapid.T) sample {
 }
 
 func drawUnscaled(t *rapid.T, precision int) *big.Int {
-	digits := rapid.StringMatching(`[0-9]{1,` + strconv.Itoa(precision) + `}`).Draw(t, "digits")
+	digits := rapid.StringMatching(`[0-9]{1,`+strconv.Itoa(precision)+`}`).Draw(t, "digits")
 	v, _ := new(big.Int).SetString(digits, 10)
 	if rapid.Bool().Draw(t, "negative") {
 		v.Neg(v)

@@ -100,7 +100,9 @@ func TestDefaults(t *testing.T) {
 func TestNames(t *testing.T) {
 	t.Parallel()
 	rel := &schemas.Relation{Table: schemas.Table{Schema: "my schema", Name: "Team-Member"}, Key: []int{0}, Columns: []schemas.Column{
-		{Name: "teamId", Type: builtinType(23, -1), NotNull: true}, {Name: "e-mail", Type: builtinType(25, -1)}, {Name: "2fa", Type: builtinType(16, -1)},
+		{Name: "teamId", Type: builtinType(23, -1), NotNull: true},
+		{Name: "e-mail", Type: builtinType(25, -1)},
+		{Name: "2fa", Type: builtinType(16, -1)},
 		{Name: "größe", Type: builtinType(23, -1)},
 	}}
 	tab, err := NewTable("acme.eu-1", "postgres", rel)
@@ -156,8 +158,12 @@ func TestRelationsThatAreRefused(t *testing.T) {
 func TestNamedTypesAndKeyOrder(t *testing.T) {
 	t.Parallel()
 	rel := &schemas.Relation{Table: schemas.Table{Schema: "public", Name: "many"}, Key: []int{2, 0}, Columns: []schemas.Column{
-		{Name: "a", Type: builtinType(1700, -1), NotNull: true}, {Name: "b", Type: builtinType(1700, -1)}, {Name: "c", Type: builtinType(25, -1), NotNull: true},
-		{Name: "p", Type: builtinType(600, -1)}, {Name: "ps", Type: arrayType(1017, -1, 600)}, {Name: "ns", Type: builtinType(1231, -1)},
+		{Name: "a", Type: builtinType(1700, -1), NotNull: true},
+		{Name: "b", Type: builtinType(1700, -1)},
+		{Name: "c", Type: builtinType(25, -1), NotNull: true},
+		{Name: "p", Type: builtinType(600, -1)},
+		{Name: "ps", Type: arrayType(1017, -1, 600)},
+		{Name: "ns", Type: builtinType(1231, -1)},
 	}}
 	tab := table(t, rel)
 	fieldsOf(t, tab)
