@@ -56,8 +56,8 @@ type fedTable struct {
 	topic          string
 }
 
-// unchanged stands for a TOASTed value that a change did not touch.
-type unchanged struct{}
+// toasted stands for a TOASTed value that a change did not touch.
+type toasted struct{}
 
 func newFeeder(t testing.TB, ddl string, tables []schemas.Table, mappings ...consumers.Mapping) *feeder {
 	t.Helper()
@@ -191,7 +191,7 @@ func row(values []any) schemas.Row {
 	for i, v := range values {
 		switch v := v.(type) {
 		case nil:
-		case unchanged:
+		case toasted:
 			r[i].State = schemas.Unchanged
 		default:
 			r[i] = schemas.Value{State: schemas.Text, Data: fmt.Append(nil, v)}
@@ -280,7 +280,7 @@ func (tx *fedTx) set(table string, key any, values []any) {
 	var set []string
 	var args []any
 	for i, v := range values {
-		if _, same := v.(unchanged); !same {
+		if _, same := v.(toasted); !same {
 			args = append(args, v)
 			set = append(set, fmt.Sprintf("%s = $%d", schemas.QuoteIdent(tx.f.tables[table].rel.Columns[i].Name), len(args)))
 		}

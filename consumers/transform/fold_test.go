@@ -13,7 +13,7 @@ func change(key, name, big string) *event {
 	for i, v := range []string{key, name, big} {
 		switch v {
 		case "~":
-			values[i] = unchanged{}
+			values[i] = toasted{}
 		case "":
 		default:
 			values[i] = v
