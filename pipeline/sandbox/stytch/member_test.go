@@ -29,6 +29,9 @@ func TestMemberCreate(t *testing.T) {
 	if got := roleIDs(m); !slices.Equal(got, []string{"stytch_member", "editor"}) {
 		t.Errorf("roles %v", got)
 	}
+	if got := fmt.Sprint(m["trusted_metadata"], m["untrusted_metadata"]); got != "map[k:v] map[u:1]" {
+		t.Errorf("metadata %s", got)
+	}
 	if a.body["member_id"] != m["member_id"] || a.text("organization", "organization_id") != org {
 		t.Error("the answer lacks member_id or organization")
 	}
@@ -143,7 +146,10 @@ func TestMemberUpdate(t *testing.T) {
 		t.Errorf("after the phone's deletion: %v %v", m["mfa_phone_number"], m["default_mfa_method"])
 	}
 	b.refused(404, "member_phone_number_not_found", "DELETE", "organizations/acme/members/mfa_phone_numbers/"+id, nil)
-	b.ok("PUT", path, fields{"mfa_phone_number": "+15005550007"})
+	// A phone that was given up, or whose member is deleted, is free for others.
+	other := b.member("acme", "john@corp.example", fields{"mfa_phone_number": "+15005550006"})
+	b.ok("DELETE", "organizations/acme/members/"+other, nil)
+	b.ok("PUT", path, fields{"mfa_phone_number": "+15005550006"})
 }
 
 // The address that a member gives up is retired: nobody else may take it.
