@@ -35,7 +35,7 @@ func (a *Applier) Slice(ctx context.Context, p Pace, lane schemas.Lane, n int) (
 		  next_at = greatest(b.next_at, clock_timestamp() - $5 * interval '1 second') + $2 * interval '1 second',
 		  backfill_next_at = CASE WHEN $3 THEN b.backfill_next_at ELSE
 		    greatest(b.backfill_next_at, b.next_at, clock_timestamp() - $5 * interval '1 second')
-		    + $2 * interval '1 second' / (CASE WHEN b.pressed_until > clock_timestamp() THEN $4 ELSE 1 END)
+		    + $2 * interval '1 second' / (CASE WHEN b.pressed_until > clock_timestamp() THEN $4::float8 ELSE 1 END)
 		    * (CASE WHEN b.halved_until > clock_timestamp() THEN 2 ELSE 1 END) END,
 		  pressed_until = CASE WHEN $3 AND b.next_at > clock_timestamp() + interval '30 ms' THEN clock_timestamp() + interval '500 ms' ELSE b.pressed_until END
 		RETURNING extract(epoch FROM (CASE WHEN $3 THEN b.next_at ELSE b.backfill_next_at END) - clock_timestamp())::float8 - $2`,

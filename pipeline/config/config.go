@@ -84,7 +84,8 @@ type Mapping struct {
 // Members is the mapping of members.
 type Members struct {
 	Mapping              `key:",inline"`
-	AssumeEmailsVerified bool `key:"assume_emails_verified" default:"false" doc:"Count every address as verified. Stytch marks an address verified when it gets its password hash, so without this or the column email_verified no hash is migrated."`
+	AssumeEmailsVerified bool   `key:"assume_emails_verified" default:"false" doc:"Count every address as verified. Stytch marks an address verified when it gets its password hash, so without this or the column email_verified no hash is migrated."`
+	TemporaryEmailDomain string `key:"temporary_email_domain" doc:"Domain of the addresses through which members of one organization pass when they exchange theirs: Stytch keeps addresses unique at every moment. Left out, such members are parked."`
 }
 
 // Routes are a mapping's routes by table.

@@ -55,9 +55,9 @@ func (d *decoder) parse(data []byte) (*ast.MappingNode, bool) {
 			GetMessage() string
 		}
 		if errors.As(err, &y) {
-			d.problem(y.GetToken(), "Write it as YAML", "not valid YAML: %s", y.GetMessage()) // the excerpt is left out: it shows values (invariant 8)
+			d.problem(y.GetToken(), `Mend it there; inside {…} and […] a reference needs quotes: "${NAME}"`, "not valid YAML: %s", y.GetMessage()) // the excerpt is left out: it shows values (invariant 8)
 		} else {
-			d.problem(nil, "Write it as YAML", "not valid YAML")
+			d.problem(nil, "Mend it", "not valid YAML")
 		}
 		return nil, false
 	}

@@ -14,8 +14,8 @@ var (
 	// identifier is what names and prefixes may be: they go into Avro names, slot
 	// names and topic names.
 	identifier = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
-	// pgName is what a slot may be called.
-	pgName   = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
+	// pgName is what a slot may be called, with room for the suffix of a temporary one.
+	pgName   = regexp.MustCompile(`^[a-z0-9_]{1,55}$`)
 	idPrefix = regexp.MustCompile(`^[A-Za-z0-9._-]{0,32}$`)
 )
 
@@ -43,7 +43,7 @@ func (d *decoder) validate() {
 		wrong("kafka.topics.prefix", "Use lower-case letters, digits and _, starting with a letter, at most 40", "kafka.topics.prefix cannot be part of topic, slot and schema names")
 	}
 	if _, given := c.lines["source.slot"]; given && !pgName.MatchString(c.Source.Slot) {
-		wrong("source.slot", "Use lower-case letters, digits and _, at most 63", "source.slot is no name that PostgreSQL takes for a slot")
+		wrong("source.slot", "Use lower-case letters, digits and _, at most 55", "source.slot is no name that PostgreSQL takes for a slot")
 	}
 	if len(c.Source.Publication) > 63 {
 		wrong("source.publication", "Use at most 63 bytes", "source.publication is longer than PostgreSQL's names")

@@ -112,3 +112,13 @@ func age(s admin.Status) string {
 	}
 	return time.Since(*s.Entities.OldestPending).Round(100 * time.Millisecond).String()
 }
+
+// drained reports whether a group has read everything.
+func drained(s admin.Status, group string) bool {
+	for _, l := range s.Lag {
+		if l.Group == group && l.Records > 0 {
+			return false
+		}
+	}
+	return true
+}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"golang.org/x/crypto/bcrypt"
 )
 
 //go:embed schema.sql
@@ -64,11 +63,8 @@ func Seed(ctx context.Context, conn *pgx.Conn, size Size) (*Legacy, error) {
 	s := &seeder{
 		rand:   rand.New(rand.NewPCG(size.Seed, 0)),
 		size:   size,
-		legacy: &Legacy{Refused: map[string]bool{}, CaseTwins: map[string]bool{}},
+		legacy: &Legacy{Hashes: precomputed(), Refused: map[string]bool{}, CaseTwins: map[string]bool{}},
 		pairs:  map[[2]int]bool{},
-	}
-	if err := s.makeHashes(); err != nil {
-		return nil, err
 	}
 	s.makeTeams()
 	s.makeUsers()
@@ -76,19 +72,20 @@ func Seed(ctx context.Context, conn *pgx.Conn, size Size) (*Legacy, error) {
 	return s.legacy, s.write(ctx, conn)
 }
 
-// hashCount hashes serve everybody: one costs as much time as a thousand rows.
-const hashCount = 50
+// hashesTSV holds passwords and their bcrypt hashes of cost 10, computed beforehand:
+// fifty of them cost as much time as seeding everything else.
+//
+//go:embed hashes.tsv
+var hashesTSV string
 
-func (s *seeder) makeHashes() error {
-	for i := range hashCount {
-		password := fmt.Sprintf("correct horse %d-%d", s.size.Seed, i)
-		hash, err := bcrypt.GenerateFromPassword([]byte(password), 10)
-		if err != nil {
-			return err
+func precomputed() []Hash {
+	var hashes []Hash
+	for line := range strings.Lines(hashesTSV) {
+		if password, hash, ok := strings.Cut(strings.TrimSpace(line), "\t"); ok {
+			hashes = append(hashes, Hash{Password: password, Bcrypt: hash})
 		}
-		s.legacy.Hashes = append(s.legacy.Hashes, Hash{Password: password, Bcrypt: string(hash)})
 	}
-	return nil
+	return hashes
 }
 
 func (s *seeder) id() string {
@@ -138,7 +135,7 @@ func (s *seeder) makeUsers() {
 			name = userNames[s.rand.IntN(len(userNames))] + fmt.Sprintf(" %d", i)
 		}
 		if i%10 != 3 {
-			hash = s.legacy.Hashes[s.rand.IntN(hashCount)].Bcrypt
+			hash = s.legacy.Hashes[s.rand.IntN(len(s.legacy.Hashes))].Bcrypt
 		}
 		if i%7 != 5 {
 			at = verified

@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/backstitch/backstitch/pipeline"
+	"github.com/backstitch/backstitch/pipeline/admin"
+)
+
+func (a *app) status() *cobra.Command {
+	var path, output string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show connectors, lag, backfill and entities by state",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if output != "text" && output != "json" {
+				return usage(fmt.Errorf("--output %s: want text or json", output))
+			}
+			s, err := a.open(cmd.Context(), path)
+			if err != nil {
+				return err
+			}
+			defer s.pool.Close()
+			status := pipeline.Observe(cmd.Context(), s.cfg, s.clients, s.pool)
+			if output == "json" {
+				e := json.NewEncoder(a.out)
+				e.SetIndent("", "  ")
+				return e.Encode(status)
+			}
+			return printStatus(a.out, status)
+		},
+	}
+	configFlag(cmd, &path)
+	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	return cmd
+}
+
+func printStatus(out io.Writer, s admin.Status) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(w, "%s\t%s\n", s.Name, s.Time.Format("2006-01-02 15:04:05 MST"))
+	for _, c := range s.Connectors {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", c.Name, c.State, c.Trace)
+	}
+	if src := s.Source; src != nil {
+		fmt.Fprintf(w, "source\tepoch %d, read to %s, slot retains %d bytes %s\n", src.Epoch, src.CommitLSN, src.RetainedBytes, src.WALStatus)
+	}
+	for _, t := range s.Backfill {
+		state := "reading"
+		if t.Done {
+			state = "done"
+		}
+		fmt.Fprintf(w, "backfill %s\t%d rows of about %d, %s\n", t.Table, t.Rows, max(t.Estimate, t.Rows), state)
+	}
+	fmt.Fprintf(w, "transform\t%s, evaluated to %s\n", s.Transform.Phase, s.Transform.EvaluatedLSN)
+	for _, l := range s.Lag {
+		fmt.Fprintf(w, "lag %s\t%d\t%s\n", l.Topic, l.Records, l.Group)
+	}
+	for _, c := range s.Entities.Counts {
+		fmt.Fprintf(w, "%ss\t%s\t%d\t%s\n", c.Kind, c.Status, c.Count, c.Reason)
+	}
+	for _, l := range s.Entities.Losses {
+		fmt.Fprintf(w, "named loss\t%s\t%d %ss\n", l.Loss, l.Count, l.Kind)
+	}
+	for _, c := range s.Consents {
+		fmt.Fprintf(w, "consent %d\t%s\n", c.ID, c.Question)
+	}
+	for _, p := range s.Problems {
+		fmt.Fprintf(w, "not read\t%s\n", p)
+	}
+	return w.Flush()
+}

@@ -1,0 +1,118 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/consumers/stytch"
+	"github.com/backstitch/backstitch/consumers/transform"
+	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/backstitch/backstitch/pipeline/config"
+	"github.com/backstitch/backstitch/producers/replication"
+	"github.com/backstitch/backstitch/schemas/registry"
+)
+
+// Clients are the connections that the configuration describes, built in one place
+// and passed to the stages.
+type Clients struct {
+	Source   *pgx.ConnConfig
+	Ledger   *pgx.ConnConfig
+	Kafka    []kgo.Opt
+	Registry *registry.Registry
+	Stytch   *stytch.Client
+}
+
+// NewClients reads addresses and credentials; nothing is dialled yet.
+func NewClients(cfg *config.Config) (*Clients, error) {
+	source, err := pgx.ParseConfig(cfg.Source.Postgres.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("%s: source.postgres is not a PostgreSQL connection URL", cfg.Where("source.postgres"))
+	}
+	led, err := ledger.ConnConfig(cfg.Ledger.Reveal(), cfg.Name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: ledger is not a PostgreSQL connection URL", cfg.Where("ledger"))
+	}
+	reg, err := registry.New(cfg.Kafka.Registry)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cfg.Where("kafka.registry"), err)
+	}
+	return &Clients{
+		Source:   source,
+		Ledger:   led,
+		Kafka:    []kgo.Opt{kgo.SeedBrokers(cfg.Kafka.Brokers...), kgo.ClientID("backstitch-" + cfg.Name)},
+		Registry: reg,
+		Stytch: stytch.New(stytch.Options{
+			BaseURL: cfg.Stytch.BaseURL, ProjectID: cfg.Stytch.ProjectID, Secret: cfg.Stytch.Secret.Reveal(),
+		}),
+	}, nil
+}
+
+// ConnectSource opens an ordinary session on the source, with its formats pinned.
+func (c *Clients) ConnectSource(ctx context.Context, application string) (*pgx.Conn, error) {
+	conn, err := pgx.ConnectConfig(ctx, replication.Session(c.Source, application))
+	if err != nil {
+		return nil, fmt.Errorf("connect to the source: %w", connectError(err))
+	}
+	return conn, nil
+}
+
+// connectError keeps the address and the reason, never the credentials.
+func connectError(err error) error {
+	var connect *pgconn.ConnectError
+	if redact.SQLState(err) == "" && errors.As(err, &connect) {
+		return fmt.Errorf("%s:%d: %w", connect.Config.Host, connect.Config.Port, connect.Unwrap())
+	}
+	return redact.SQLError(err)
+}
+
+// identity is who the outside servers are, for the ledger to compare (hazard C22).
+func (c *Clients) identity(ctx context.Context, cfg *config.Config) (ledger.Identity, error) {
+	conn, err := replication.Connect(ctx, c.Source, cfg.Name+"-identity")
+	if err != nil {
+		return ledger.Identity{}, err
+	}
+	system, err := conn.Identify(ctx)
+	if err = errors.Join(err, conn.Close()); err != nil {
+		return ledger.Identity{}, err
+	}
+	cluster, err := c.clusterID(ctx)
+	if err != nil {
+		return ledger.Identity{}, err
+	}
+	return ledger.Identity{
+		Name: cfg.Name, SystemID: system.ID, Database: system.Database, ClusterID: cluster,
+		Prefix: cfg.Kafka.Topics.Prefix, ProjectID: cfg.Stytch.ProjectID, Digest: cfg.Digest(),
+		ApplyPartitions: cfg.Kafka.Topics.Partitions,
+	}, nil
+}
+
+func (c *Clients) clusterID(ctx context.Context) (string, error) {
+	client, err := kgo.NewClient(c.Kafka...)
+	if err != nil {
+		return "", fmt.Errorf("kafka: %w", err)
+	}
+	defer client.Close()
+	meta, err := kadm.NewClient(client).BrokerMetadata(ctx)
+	if err != nil {
+		return "", fmt.Errorf("kafka: ask the brokers who they are: %w", err)
+	}
+	return meta.Cluster, nil
+}
+
+// ensureApplyTopics creates both lanes before anything reads or writes them.
+func (c *Clients) ensureApplyTopics(ctx context.Context, cfg *config.Config) error {
+	client, err := kgo.NewClient(c.Kafka...)
+	if err != nil {
+		return fmt.Errorf("kafka: %w", err)
+	}
+	defer client.Close()
+	topics := cfg.Kafka.Topics
+	return transform.EnsureApplyTopics(ctx, client, topics.Prefix, topics.Partitions, topics.ReplicationFactor)
+}
