@@ -1,0 +1,225 @@
+package preflight
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/integration/testenv"
+)
+
+// normalise replaces what differs from run to run.
+func (b *bundle) normalise(s string) string {
+	s = strings.ReplaceAll(s, b.environment["PREFIX"], "PREFIX")
+	s = regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAllString(s, "HOST:PORT")
+	return s
+}
+
+// only drops findings about the shared server, which other tests change meanwhile.
+func (r *Report) only(t *testing.T) *Report {
+	t.Helper()
+	kept := r.Findings[:0]
+	for _, f := range r.Findings {
+		if f.Code != "source.long_transaction" {
+			kept = append(kept, f)
+		}
+	}
+	r.Findings = kept
+	return r
+}
+
+func TestReady(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	r := b.check().only(t)
+	if !r.OK() {
+		t.Error("a sound configuration has errors")
+	}
+	golden(t, "ready.txt", b.normalise(r.Text()))
+	golden(t, "ready.json", b.normalise(string(r.JSON())))
+	if want := (Forecast{2, 3, 5, 60, 1}); r.Backfill == nil || *r.Backfill != want {
+		t.Errorf("forecast %+v, want %+v", r.Backfill, want)
+	}
+}
+
+// TestFindings: each fault alone gives its finding, at its line, and each check
+// that it does not touch stays silent.
+func TestFindings(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		code     string
+		severity Severity
+		where    string
+		what     string // part of what the finding says
+		make     func(*bundle)
+	}{
+		{"source.table", Error, "acme.yaml:4", "public.members cannot be captured", func(b *bundle) {
+			b.exec("ALTER TABLE members DROP CONSTRAINT members_pkey")
+		}},
+		{"source.table", Error, "acme.yaml:4", "public.users cannot be captured", func(b *bundle) { b.exec("ALTER TABLE users REPLICA IDENTITY NOTHING") }},
+		{"source.table", Error, "acme.yaml:4", "public.nowhere cannot be captured", func(b *bundle) { b.replace("[teams,", "[nowhere, teams,") }},
+		{"source.publication", Error, "acme.yaml:3", "is FOR ALL TABLES", func(b *bundle) {
+			b.exec("CREATE PUBLICATION backstitch_" + b.environment["PREFIX"] + " FOR ALL TABLES")
+			b.replace("source:\n", "source:\n  publication: backstitch_${PREFIX}\n")
+		}},
+		{"source.publication", Error, "acme.yaml:2", "leaves out a kind of change", func(b *bundle) {
+			b.exec("CREATE PUBLICATION backstitch_" + b.environment["PREFIX"] + " FOR TABLE teams, users, members WITH (publish = 'insert')")
+		}},
+		{"source.publication", Error, "acme.yaml:3", "lacks tables, and source.create_publication is false", func(b *bundle) {
+			b.exec("CREATE PUBLICATION backstitch_" + b.environment["PREFIX"] + " FOR TABLE teams")
+			b.replace("source:\n", "source:\n  create_publication: false\n")
+		}},
+		{"source.row_filter", Warning, "acme.yaml:2", "row filter on public.users", func(b *bundle) {
+			b.exec("CREATE PUBLICATION backstitch_" + b.environment["PREFIX"] + " FOR TABLE teams, users WHERE (id > 0), members")
+		}},
+		{"source.slot", Error, "acme.yaml:2", "is not ours: plugin test_decoding", func(b *bundle) {
+			b.exec("SELECT pg_create_logical_replication_slot($1, 'test_decoding')", "backstitch_"+b.environment["PREFIX"])
+		}},
+		{"source.toast", Warning, "acme.yaml:4", "public.users stores large values out of line, and the mapping reads email, name", func(b *bundle) {
+			b.exec("UPDATE users SET name = (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 500) i) WHERE id = 3")
+		}},
+		{"mapping", Error, "acme.yaml:12", "organization_nam", func(b *bundle) { b.replace("AS organization_name", "AS organization_nam") }},
+		{"mapping", Error, "acme.yaml:16", "is not accepted by PostgreSQL", func(b *bundle) { b.replace("u.email", "u.e_mail") }},
+		{"mapping", Error, "acme.yaml:21", "external_idd", func(b *bundle) { b.replace("users: {external_id", "users: {external_idd") }},
+		{"mapping.duplicate_key", Warning, "acme.yaml:16", "more than one row for 1 keys", func(b *bundle) {
+			b.replace("ON u.id = m.user_id", "ON u.id = m.user_id LEFT JOIN generate_series(1, 2) g ON u.id = 2")
+		}},
+		{"mapping.null_key", Warning, "acme.yaml:16", "returns 1 rows with a NULL in the key", func(b *bundle) { b.replace("m.team_id AS", "nullif(m.team_id, 2) AS") }},
+		{"mapping.missing_email", Warning, "acme.yaml:16", "returns 1 members without an address", func(b *bundle) { b.exec("UPDATE users SET email = ' ' WHERE id = 2") }},
+		{"mapping.shared_email", Warning, "acme.yaml:16", "returns 1 members whose address another member", func(b *bundle) { b.exec("UPDATE users SET email = 'ANN@example.com' WHERE id = 2") }},
+		{"mapping.hashes", Warning, "acme.yaml:16", "returns 2 password hashes that Stytch cannot take", func(b *bundle) { b.exec("UPDATE users SET password = '{SSHA}hidden' WHERE id = 1") }},
+		{"mapping.unverified", Warning, "acme.yaml:16", "returns 2 password hashes of unverified addresses", func(b *bundle) { b.exec("UPDATE users SET verified = false") }},
+		{"mapping.row_error", Warning, "acme.yaml:16", "SQLSTATE 22P02", func(b *bundle) {
+			b.exec("UPDATE users SET name = 'hidden'")
+			b.replace("u.name,", "u.name::int::text AS name,")
+		}},
+		{"mapping.uncounted", Note, "acme.yaml:16", "takes longer than 1ms", func(b *bundle) { b.deps.CountFor = time.Millisecond; b.slow() }},
+		{"stytch.roles", Error, "acme.yaml:16", "roles that the project does not have: owner", func(b *bundle) { b.exec("UPDATE members SET role = 'owner' WHERE user_id = 2") }},
+		{"stytch.roles", Error, "acme.yaml:16", "every member has", func(b *bundle) { b.exec("UPDATE members SET role = 'stytch_member'") }},
+		{"stytch.credentials", Error, "acme.yaml:10", "401 unauthorized_credentials", func(b *bundle) { b.replace("secret: secret-1", "secret: hidden") }},
+		{"stytch.unreachable", Error, "acme.yaml:10", "no usable answer", func(b *bundle) { b.environment["STYTCH"] = "http://127.0.0.1:1" }},
+		{"kafka.unreachable", Error, "acme.yaml:6", "no broker answers", func(b *bundle) {
+			b.environment["BROKERS"] = "127.0.0.1:1"
+			b.deps.Patience = time.Second
+		}},
+		{"kafka.registry", Error, "acme.yaml:7", "does not answer", func(b *bundle) { b.environment["REGISTRY"] = "http://127.0.0.1:1" }},
+		{"kafka.replication_factor", Error, "acme.yaml:8", "with 3 copies, but the cluster has 1 brokers", func(b *bundle) { b.replace("replication_factor: 1", "replication_factor: 3") }},
+		{"kafka.topics", Error, "acme.yaml:8", "6 topics do not exist", func(b *bundle) { b.replace("replication_factor: 1", "replication_factor: 1, create: false") }},
+		{"kafka.retention", Error, "acme.yaml:8", "public.users has delete.retention.ms 86400000", func(b *bundle) {
+			b.topic("public.users", 3, map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": "604800000", "delete.retention.ms": "86400000"})
+		}},
+		{"kafka.retention", Error, "acme.yaml:8", "public.users has min.compaction.lag.ms 0", func(b *bundle) {
+			b.topic("public.users", 3, map[string]string{"cleanup.policy": "compact", "min.compaction.lag.ms": "0", "delete.retention.ms": "604800000"})
+		}},
+		{"kafka.cleanup_policy", Error, "acme.yaml:8", "apply.live has cleanup.policy delete", func(b *bundle) { b.topic("apply.live", 3, map[string]string{"cleanup.policy": "delete"}) }},
+		{"kafka.partitions", Error, "acme.yaml:8", "apply.backfill has 5 partitions, the configuration says 3", func(b *bundle) {
+			b.topic("apply.backfill", 5, map[string]string{"cleanup.policy": "compact"})
+		}},
+		{"kafka.partitions", Error, "acme.yaml:8", "checkpoints has 2 partitions", func(b *bundle) { b.topic("checkpoints", 2, map[string]string{"cleanup.policy": "compact"}) }},
+		{"source.unreachable", Error, "acme.yaml:3", "no connection to the legacy database", func(b *bundle) { b.environment["SOURCE"] = "postgres://u:hidden@127.0.0.1:1/x" }},
+		{"ledger.unreachable", Error, "acme.yaml:9", "no connection to the ledger", func(b *bundle) { b.environment["LEDGER"] = "postgres://u:hidden@127.0.0.1:1/x" }},
+		{"ledger.collation", Error, "acme.yaml:9", "encoding, collation and character type", func(b *bundle) { b.environment["LEDGER"] = b.otherCollation() }},
+		{"ledger.identity", Error, "acme.yaml:1", "the ledger was built for another pipeline: other, not acme", func(b *bundle) { b.ledgerOf(ledger.Identity{Name: "other", Prefix: b.environment["PREFIX"]}) }},
+		{"ledger.digest", Warning, "acme.yaml:11", "are not those that the ledger was built with", func(b *bundle) {
+			b.ledgerOf(ledger.Identity{Name: "acme", Prefix: b.environment["PREFIX"], Digest: "other"})
+		}},
+	} {
+		t.Run(tt.code+"/"+tt.what, func(t *testing.T) {
+			t.Parallel()
+			b := newBundle(t)
+			tt.make(b)
+			r := b.check()
+			found := r.found(tt.code)
+			if len(found) == 0 {
+				t.Fatalf("not found:\n%s", r.Text())
+			}
+			ok := false
+			for _, f := range found {
+				ok = ok || f.Severity == tt.severity && f.Where == tt.where && strings.Contains(b.normalise(f.What), tt.what)
+			}
+			if !ok {
+				t.Errorf("got %+v, want %s at %s: …%s…", found, tt.severity, tt.where, tt.what)
+			}
+			if tt.severity == Error && r.OK() {
+				t.Error("the report is OK")
+			}
+			for _, f := range r.Findings {
+				if f.Severity == Error && f.Code != tt.code {
+					t.Errorf("another error: %+v", f)
+				}
+			}
+			if strings.Contains(r.Text()+string(r.JSON()), "hidden") {
+				t.Errorf("the report shows a value (invariant 8):\n%s", r.Text())
+			}
+		})
+	}
+}
+
+// slow makes the members' mapping take longer than a millisecond.
+func (b *bundle) slow() {
+	b.exec("INSERT INTO users SELECT i, 'u' || i || '@example.com', 'U', NULL FROM generate_series(10, 20000) i")
+	b.exec("INSERT INTO members SELECT 1, i, 'member' FROM generate_series(10, 20000) i")
+}
+
+func (b *bundle) topic(suffix string, partitions int32, configs map[string]string) {
+	b.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(b.environment["BROKERS"], ",")...))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer client.Close()
+	pointers := map[string]*string{}
+	for k, v := range configs {
+		pointers[k] = &v
+	}
+	if _, err := kadm.NewClient(client).CreateTopic(context.Background(), partitions, 1, pointers, b.environment["PREFIX"]+"."+suffix); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// otherCollation makes a database that sorts otherwise than the source's.
+func (b *bundle) otherCollation() string {
+	b.Helper()
+	var ours string
+	if err := b.admin.QueryRow(context.Background(), "SELECT datcollate FROM pg_database WHERE datname = current_database()").Scan(&ours); err != nil {
+		b.Fatal(err)
+	}
+	other := "POSIX"
+	if ours == other || ours == "C" {
+		other = "C.UTF-8"
+	}
+	name := testenv.Name(b)
+	b.exec(fmt.Sprintf("CREATE DATABASE %s TEMPLATE template0 LC_COLLATE '%s'", name, other))
+	b.Cleanup(func() {
+		if _, err := b.admin.Exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			b.Log(err)
+		}
+	})
+	source := b.environment["SOURCE"]
+	return source[:strings.LastIndex(source, "/")+1] + name + "?sslmode=disable"
+}
+
+// ledgerOf makes the ledger one that was built for id.
+func (b *bundle) ledgerOf(id ledger.Identity) {
+	b.Helper()
+	ctx := context.Background()
+	if err := ledger.Migrate(ctx, b.environment["LEDGER"]); err != nil {
+		b.Fatal(err)
+	}
+	pool, err := pgxpool.New(ctx, b.environment["LEDGER"])
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer pool.Close()
+	if err := ledger.CheckIdentity(ctx, pool, id); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -1,0 +1,257 @@
+package preflight
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/backstitch/backstitch/consumers"
+	"github.com/backstitch/backstitch/consumers/stytch/hash"
+	"github.com/backstitch/backstitch/consumers/transform"
+	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/backstitch/backstitch/schemas"
+)
+
+// migrateRate is Stytch's limit of passwords/migrate, in calls per second.
+const migrateRate = 100
+
+// read runs a query over the legacy tables as the mapping's author wrote it: read
+// only, with the mapping's search_path, and not longer than CountFor.
+func (c *check) read(ctx context.Context, f func(pgx.Tx) error) error {
+	return pgx.BeginTxFunc(ctx, c.source, pgx.TxOptions{AccessMode: pgx.ReadOnly, IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL search_path = public; SET LOCAL statement_timeout = %d", c.deps.CountFor.Milliseconds()))
+		if err != nil {
+			return err
+		}
+		return f(tx)
+	})
+}
+
+func (c *check) count(ctx context.Context, sql string, into ...any) error {
+	return c.read(ctx, func(tx pgx.Tx) error { return tx.QueryRow(ctx, sql).Scan(into...) })
+}
+
+// uncounted says why something was not counted. A row that the mapping cannot be
+// evaluated on is a finding of its own (hazard C5): the error carries the row's value.
+func (c *check) uncounted(key, what string, err error) {
+	switch state := redact.SQLState(err); {
+	case state == "57014": // query_canceled
+		c.find(Note, "mapping.uncounted", key, "", "the check did not count %s: it takes longer than %s", what, c.deps.CountFor)
+	case strings.HasPrefix(state, "22"): // data exception
+		c.find(Warning, "mapping.row_error", key, "Guard the expression in the SELECT, or expect those rows parked as evaluation_error",
+			"fails on at least one row (SQLSTATE %s), so the check could not count %s; a run parks such rows one by one", state, what)
+	default:
+		c.failed("mapping.uncounted", key, redact.SQLError(err))
+	}
+}
+
+// forecast counts what a first run has to do, and what of the legacy data it
+// leaves behind.
+func (c *check) forecast(ctx context.Context) {
+	f := &Forecast{RateLimit: int(c.cfg.Stytch.RateLimit)}
+	complete := true
+	for _, m := range c.plan.Mappings {
+		n, ok := c.entities(ctx, &m)
+		complete = complete && ok
+		if m.Kind == consumers.Organization {
+			f.Organizations = n
+		} else {
+			f.Members = n
+		}
+	}
+	hashes, ok := c.hashes(ctx)
+	if !complete || !ok {
+		return
+	}
+	f.Calls = f.Organizations + f.Members
+	if org := c.plan.Mapping(consumers.Organization); org != nil && returns(org, "organization_id") {
+		f.Calls += hashes // adopted: a member is created first, then gets its hash
+	}
+	seconds := max(perSecond(f.Calls, f.RateLimit), perSecond(hashes, migrateRate))
+	f.Seconds = seconds
+	c.report.Backfill = f
+	if d := time.Duration(seconds) * time.Second; d > 24*time.Hour {
+		c.find(Note, "stytch.duration", "stytch.rate_limit", "", "a first run takes %s; live changes do not wait for it", d)
+	}
+	c.unfed(ctx)
+}
+
+// from is a mapping as a relation q. The line break ends a comment at the SELECT's end.
+func from(m *transform.CompiledMapping) string { return "(" + m.Select + "\n) q" }
+
+func perSecond(n int64, rate int) int64 { return (n + int64(rate) - 1) / int64(rate) }
+
+// entities counts a mapping's entities, and names what it cannot become.
+func (c *check) entities(ctx context.Context, m *transform.CompiledMapping) (int64, bool) {
+	key := string(m.Kind) + "s.select"
+	columns := make([]string, len(m.Keys))
+	whole := make([]string, len(m.Keys))
+	for i, k := range m.Keys {
+		columns[i] = "q." + schemas.QuoteIdent(k.Name)
+		whole[i] = columns[i] + " IS NOT NULL"
+	}
+	keys, isWhole := strings.Join(columns, ", "), strings.Join(whole, " AND ")
+	var entities, twice, unkeyed int64
+	err := c.count(ctx, `SELECT count(*) FILTER (WHERE whole), count(*) FILTER (WHERE whole AND n > 1), coalesce(sum(n) FILTER (WHERE NOT whole), 0)
+		FROM (SELECT count(*) AS n, `+isWhole+` AS whole FROM `+from(m)+` GROUP BY `+keys+`) g`, &entities, &twice, &unkeyed)
+	if err != nil {
+		c.uncounted(key, "what it returns", err)
+		return 0, false
+	}
+	if twice > 0 { // hazard C6
+		c.find(Warning, "mapping.duplicate_key", key, "Make the SELECT return one row a key, with DISTINCT ON or GROUP BY",
+			"returns more than one row for %s keys: they would be parked as duplicate_key", thousands(twice))
+	}
+	if unkeyed > 0 {
+		c.find(Warning, "mapping.null_key", key, "Leave them out in the SELECT if that is meant", "returns %s rows with a NULL in the key: they become nothing", thousands(unkeyed))
+	}
+	if m.Kind == consumers.Member {
+		c.emails(ctx, m)
+	}
+	// The counts above need no column but the key: this one evaluates every column
+	// of every row, as a run will.
+	if err := c.count(ctx, `SELECT count(q::text) FROM `+from(m), new(int64)); err != nil {
+		c.uncounted(key, "rows that cannot be evaluated", err)
+	}
+	return entities, true
+}
+
+// emails counts members that Stytch cannot hold: without an address, or with one
+// that another member of the organization has.
+func (c *check) emails(ctx context.Context, m *transform.CompiledMapping) {
+	if !returns(m, "email_address") {
+		return
+	}
+	var missing, shared int64
+	err := c.count(ctx, `SELECT coalesce(sum(n) FILTER (WHERE email = ''), 0), coalesce(sum(n - 1) FILTER (WHERE email <> ''), 0)
+		FROM (SELECT lower(trim(coalesce(q.email_address::text, ''))) AS email, count(*) AS n
+		      FROM `+from(m)+` WHERE q.organization_external_id IS NOT NULL AND q.external_id IS NOT NULL
+		      GROUP BY q.organization_external_id, 1) g`, &missing, &shared)
+	if err != nil {
+		c.uncounted("members.select", "missing and shared addresses", err)
+		return
+	}
+	if missing > 0 {
+		c.find(Warning, "mapping.missing_email", "members.select", "Give them one, or leave them out in the SELECT", "returns %s members without an address: they would be parked as missing_email", thousands(missing))
+	}
+	if shared > 0 {
+		c.find(Warning, "mapping.shared_email", "members.select", "Merge the accounts, or change one of the addresses, in the legacy system",
+			"returns %s members whose address another member of the same organization has: Stytch keeps it unique, they would be parked as duplicate_value", thousands(shared))
+	}
+}
+
+// hashes counts password hashes by class, and returns how many will be sent.
+func (c *check) hashes(ctx context.Context) (int64, bool) {
+	m := c.plan.Mapping(consumers.Member)
+	if m == nil || !returns(m, "password_hash") {
+		return 0, true
+	}
+	verified := "true"
+	if returns(m, "email_verified") && !m.AssumeEmailsVerified {
+		verified = "coalesce(q.email_verified, false)"
+	}
+	counts, unverified, sent := map[hash.Class]int64{}, int64(0), int64(0)
+	err := c.read(ctx, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT coalesce(q.password_hash::text, ''), `+verified+` FROM `+from(m)+``)
+		if err != nil {
+			return err
+		}
+		var legacy string
+		var isVerified bool
+		_, err = pgx.ForEachRow(rows, []any{&legacy, &isVerified}, func() error {
+			class := hash.ClassOf(legacy, hash.Options{})
+			_, cannot := hash.Convert(legacy, hash.Options{})
+			if cannot != nil && hash.Supported(class) {
+				class += ", damaged"
+			}
+			counts[class]++
+			switch {
+			case cannot != nil || class == hash.NoPassword:
+			case !isVerified:
+				unverified++
+			default:
+				sent++
+			}
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		c.uncounted("members.select", "password hashes", err)
+		return 0, false
+	}
+	c.reportHashes(counts, unverified)
+	return sent, true
+}
+
+func (c *check) reportHashes(counts map[hash.Class]int64, unverified int64) {
+	var lost int64
+	for _, class := range slices.Sorted(maps.Keys(counts)) {
+		taken := hash.Supported(class)
+		c.report.Hashes = append(c.report.Hashes, HashCount{string(class), counts[class], taken})
+		if !taken {
+			lost += counts[class]
+		}
+	}
+	if lost > 0 {
+		c.find(Warning, "mapping.hashes", "members.select", "Expect them to reset their password, or capture it at their next legacy login",
+			"returns %s password hashes that Stytch cannot take: their members are created without a password, and counted as a named loss", thousands(lost))
+	}
+	if unverified > 0 { // hazard A9
+		c.find(Warning, "mapping.unverified", "members.select", "Expect them to reset their password, which verifies the address",
+			"returns %s password hashes of unverified addresses: they are not migrated, because Stytch would mark the address verified", thousands(unverified))
+	}
+}
+
+// unfed counts, for every table whose routes all name columns, the rows that no
+// mapping uses.
+func (c *check) unfed(ctx context.Context) {
+	for _, t := range c.cfg.Source.Tables {
+		sql, ok := c.unfedQuery(t)
+		if !ok {
+			continue
+		}
+		var n int64
+		switch err := c.count(ctx, sql, &n); {
+		case err != nil && errors.Is(err, context.Canceled):
+			return
+		case err != nil:
+			c.uncounted("source.tables", "rows of "+t.String()+" that feed nothing", err)
+		case n > 0:
+			c.report.Unfed = append(c.report.Unfed, Unfed{t.String(), n})
+		}
+	}
+}
+
+func (c *check) unfedQuery(t schemas.Table) (string, bool) {
+	var with, without []string
+	for i, m := range c.plan.Mappings {
+		route, routed := m.Routes[t]
+		if !routed {
+			if slices.Contains(m.Reads, t) {
+				return "", false // swept: which rows it uses is not known
+			}
+			continue
+		}
+		if route.Columns == nil {
+			return "", false
+		}
+		var keys, equal []string
+		for j, k := range slices.Sorted(maps.Keys(route.Columns)) {
+			keys = append(keys, fmt.Sprintf("q.%s::text AS k%d", schemas.QuoteIdent(k), j))
+			equal = append(equal, fmt.Sprintf("m%d.k%d = t.%s::text", i, j, schemas.QuoteIdent(route.Columns[k])))
+		}
+		with = append(with, fmt.Sprintf("m%d AS MATERIALIZED (SELECT DISTINCT %s FROM %s)", i, strings.Join(keys, ", "), from(&m)))
+		without = append(without, fmt.Sprintf("NOT EXISTS (SELECT 1 FROM m%d WHERE %s)", i, strings.Join(equal, " AND ")))
+	}
+	if len(with) == 0 {
+		return "", false
+	}
+	return "WITH " + strings.Join(with, ", ") + " SELECT count(*) FROM " + t.SQL() + " t WHERE " + strings.Join(without, " AND "), true
+}
