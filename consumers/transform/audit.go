@@ -30,13 +30,16 @@ func (e *evaluator) run(ctx context.Context, stopping <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e.running.Store(true)
-	defer e.running.Store(false)
+	defer func() {
+		e.running.Store(false)
+		e.abandon(ctx)
+	}()
 	for {
 		select {
 		case <-stopping:
-			return e.abandon(ctx)
+			return nil
 		case <-ctx.Done():
-			return e.abandon(ctx)
+			return nil
 		case a := <-e.jobs:
 			done := make(chan error, 1)
 			go func() { done <- e.work(ctx, a) }()
@@ -54,14 +57,13 @@ func (e *evaluator) run(ctx context.Context, stopping <-chan struct{}) error {
 }
 
 // abandon gives a waiting audit's connection back.
-func (e *evaluator) abandon(ctx context.Context) error {
+func (e *evaluator) abandon(ctx context.Context) {
 	select {
 	case a := <-e.jobs:
 		a.close(ctx)
 		e.busy.Store(false)
 	default:
 	}
-	return nil
 }
 
 // finished logs an audit that failed: it is due again, and following goes on.

@@ -59,6 +59,9 @@ func (e *evaluator) schedule(ctx context.Context, at Position) error {
 	}
 	e.busy.Store(true)
 	e.jobs <- a // empty: nothing was busy
+	if !e.running.Load() {
+		e.abandon(ctx) // run ended meanwhile, and may have looked before
+	}
 	return nil
 }
 
