@@ -77,15 +77,21 @@ func newFeeder(t testing.TB, ddl string, tables []schemas.Table, mappings ...con
 	t.Cleanup(f.pool.Close)
 	f.registry, err = registry.New(testenv.Registry(t))
 	f.check(err)
-	f.kafka, err = kgo.NewClient(kgo.SeedBrokers(f.brokers...), kgo.TransactionalID(f.prefix), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))
-	f.check(err)
-	t.Cleanup(f.kafka.Close)
-	f.admin = kadm.NewClient(f.kafka)
+	f.connect()
 	f.plan, err = Compile(ctx, legacy, tables, mappings)
 	f.check(err)
 	f.cfg = Config{Name: f.prefix, Prefix: f.prefix, Tables: tables, Mappings: mappings, ApplyPartitions: 4, Standby: 20 * time.Millisecond}
 	f.topics(tables)
 	return f
+}
+
+// connect makes a new producer: one cannot go on with topics that were recreated.
+func (f *feeder) connect() {
+	f.t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(f.brokers...), kgo.TransactionalID(f.prefix), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))
+	f.check(err)
+	f.t.Cleanup(client.Close)
+	f.kafka, f.admin = client, kadm.NewClient(client)
 }
 
 func (f *feeder) check(err error) {

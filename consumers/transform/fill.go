@@ -3,6 +3,7 @@ package transform
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/schemas"
@@ -24,6 +25,9 @@ type filler struct {
 	touching bool
 	stages   map[stageKey]*staging
 	tables   map[*mirrorTable]int
+	// epoch of the source that is filled: events of earlier ones are not, because
+	// rows that were deleted between two epochs have no deletion in the topics.
+	epoch uint32
 	// incomplete: incomplete_rows is not empty.
 	incomplete bool
 	// commits counts rows of the source transactions of the last batches.
@@ -126,6 +130,7 @@ func (f *filler) units(ctx context.Context, b *batch, endLSN schemas.LSN) ([]*un
 	byKey := map[stageKey]*unit{}
 	var units []*unit
 	for t, events := range b.events {
+		events = slices.DeleteFunc(events, func(e *event) bool { return e.version.Epoch < f.epoch })
 		for _, row := range fold(events, bulk) {
 			at := stageKey{t, row.bulk}
 			u := byKey[at]

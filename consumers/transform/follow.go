@@ -145,6 +145,10 @@ func (o *owner) note(feed []feedItem, held *control) {
 func (o *owner) advance(ctx context.Context, stopping <-chan struct{}, target *feedItem, before []*control) error {
 	c := target.checkpoint
 	o.backfill = c.Backfill.Run
+	if err := o.renew(ctx, c); err != nil {
+		return err
+	}
+	o.filler.epoch = c.Source.Epoch
 	if err := o.obey(ctx, c, before); err != nil {
 		return err
 	}

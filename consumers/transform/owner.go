@@ -12,6 +12,7 @@ import (
 	"github.com/backstitch/backstitch/schemas"
 	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -60,18 +61,43 @@ func (t *Transform) newOwner(ctx context.Context, lock *election) (*owner, error
 	}
 	o := &owner{Transform: t, log: t.log.With("term", s.term), lock: lock, conn: conn, state: s, reached: -1, asked: map[int64]bool{},
 		ids: map[string]string{}, mirror: &mirror{conn: conn, term: s.term, log: t.log}}
-	from := s.next[topicPartition{schemas.CheckpointsTopic(t.cfg.Prefix), 0}]
-	o.reader, err = newReader(t.deps.Kafka, t.cfg.Prefix, from, t.cfg.ReadBytes, t.deps.Registry.Schema, o.log)
-	if err != nil {
+	if err := o.open(ctx); err != nil {
 		closeConn(conn)
 		return nil, err
 	}
-	o.admin = kadm.NewClient(o.reader.client)
 	t.set(func(st *Status) {
 		*st = Status{State: Running, Phase: s.phase, Doing: "waiting for the first checkpoint", Evaluated: s.evaluated}
 	})
 	o.log.Info("this instance owns the transform", "connector", t.Connector(), "phase", s.phase)
 	return o, nil
+}
+
+// open makes the Kafka clients. Checkpoints that stand where they stood are read
+// from there; else from the beginning: the newest of them decides what to do.
+func (o *owner) open(ctx context.Context) error {
+	client, err := kgo.NewClient(o.deps.Kafka...)
+	if err != nil {
+		return fmt.Errorf("make the transform's Kafka client: %w", err)
+	}
+	o.admin = kadm.NewClient(client)
+	topic := schemas.CheckpointsTopic(o.cfg.Prefix)
+	from := o.state.next[topicPartition{topic, 0}]
+	if from > 0 {
+		details, err := o.admin.ListTopics(ctx, topic)
+		starts, err2 := o.admin.ListStartOffsets(ctx, topic)
+		if err = errors.Join(err, err2); err != nil {
+			client.Close()
+			return fmt.Errorf("look the checkpoints up: %w", err)
+		}
+		if start, ok := starts.Lookup(topic, 0); ok && start.Offset > from || details[topic].ID.String() != o.state.topicIDs[topic] {
+			from = 0
+		}
+	}
+	o.reader, err = newReader(o.deps.Kafka, o.cfg.Prefix, from, o.cfg.ReadBytes, o.deps.Registry.Schema, o.log)
+	if err != nil {
+		client.Close()
+	}
+	return err
 }
 
 func closeConn(conn *pgx.Conn) {
@@ -110,6 +136,7 @@ func (o *owner) run(ctx context.Context, stopping <-chan struct{}) error {
 	})
 	err := group.Wait()
 	o.reader.close()
+	o.admin.Close()
 	return err
 }
 
@@ -197,6 +224,7 @@ func (o *owner) describe(ctx context.Context, run int64) error {
 	}
 	if o.tables == nil {
 		o.tables = tables
+		o.beside(o.state.phase == phaseRebuilding)
 	}
 	for name, t := range tables { // the reader knows them by their address
 		o.tables[name].types, o.tables[name].indexes, o.tables[name].needs = t.types, t.indexes, t.needs
@@ -244,19 +272,34 @@ func (o *owner) checkTopics(ctx context.Context, newest *schemas.Checkpoint) err
 			return stage.Hold(fixRebuild, "topic %s does not exist any more", topic)
 		}
 		o.ids[topic] = detail.ID.String()
-		if was := o.state.topicIDs[topic]; was != "" && was != o.ids[topic] && !rebuilt {
-			return holdRecreated(topic)
-		}
-		for p, start := range starts[topic] {
-			if next := o.state.next[topicPartition{topic, p}]; next > 0 && next < start.Offset && !rebuilt {
-				return holdGone(topic, p)
-			}
+		if err := o.checkTopic(topic, starts[topic], rebuilt); err != nil {
+			return err
 		}
 	}
 	if rebuilt || len(o.state.next) == 0 || o.upToDate() {
 		return nil
 	}
 	return o.checkAge(ctx, topics)
+}
+
+// checkTopic holds, or, where the source was read again since, begins the topic anew.
+func (o *owner) checkTopic(topic string, starts map[int32]kadm.ListedOffset, rebuilt bool) error {
+	was := o.state.topicIDs[topic]
+	recreated := was != "" && was != o.ids[topic]
+	if recreated && !rebuilt {
+		return holdRecreated(topic)
+	}
+	for p, start := range starts {
+		tp := topicPartition{topic, p}
+		gone := o.state.next[tp] > 0 && o.state.next[tp] < start.Offset
+		if gone && !rebuilt {
+			return holdGone(topic, p)
+		}
+		if gone || recreated {
+			delete(o.state.next, tp)
+		}
+	}
+	return nil
 }
 
 // upToDate: nothing was written since the mirror was filled last.

@@ -96,11 +96,16 @@ func (o *owner) arrive(ctx context.Context, target *feedItem) error {
 // evaluateAt evaluates the mapping where the mirror stands, unless something that
 // it reads is not complete.
 func (o *owner) evaluateAt(ctx context.Context, c *schemas.Checkpoint) (err error) {
-	if o.state.phase == phaseLoading && !c.Backfill.FirstComplete {
+	if o.state.phase != phaseFollowing && !c.Backfill.FirstComplete {
 		return nil // no half-loaded entity is ever sent
 	}
 	if o.blocked, err = o.incomplete(ctx); err != nil || o.blocked != nil {
 		return err
+	}
+	if o.state.phase == phaseRebuilding {
+		if err := o.swap(ctx); err != nil {
+			return err
+		}
 	}
 	position := positionOf(c)
 	o.set(func(s *Status) { s.Doing = "evaluating" })
@@ -109,7 +114,7 @@ func (o *owner) evaluateAt(ctx context.Context, c *schemas.Checkpoint) (err erro
 		if err := o.mirror.copyIndexes(ctx, o.tables); err != nil {
 			return err
 		}
-		err = o.mapper.load(ctx, position)
+		err = o.pass(ctx, position)
 	case o.remap:
 		err = o.mapper.load(ctx, position)
 	default:
