@@ -138,6 +138,31 @@ func bitsCodec(n int) codec {
 	}
 }
 
+// longestBits is PostgreSQL's bound on the length of a bit string.
+const longestBits = 83886080
+
+// significantBits reads Debezium's bit varying without a length, whose leading
+// zeros are lost; it is never written.
+func significantBits() codec {
+	c := bitsCodec(1)
+	c.text = func(dst []byte, in *cursor) []byte {
+		b := in.bytes()
+		started := false
+		for bit := 8*len(b) - 1; bit >= 0; bit-- {
+			one := b[bit/8]&(1<<(bit%8)) != 0
+			if started = started || one; !started {
+				continue
+			}
+			dst = append(dst, '0')
+			if one {
+				dst[len(dst)-1] = '1'
+			}
+		}
+		return dst
+	}
+	return c
+}
+
 // byteaCodec reads the hex form (bytea_output=hex).
 func byteaCodec() codec {
 	return codec{

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -94,7 +95,8 @@ func TestDecoderReadsOlderEnvelopes(t *testing.T) {
 	t.Parallel()
 	const older = `{"type":"record","name":"Envelope","namespace":"dbserver1.inventory.products","fields":[
 		{"name":"before","type":["null",{"type":"record","name":"Value","fields":[{"name":"id","type":{"type":"int","connect.default":0},"default":0},
-			{"name":"tags","type":["null",{"type":"array","items":"string"}],"default":null},{"name":"attrs","type":["null",{"type":"array","items":["null","double"]}],"default":null}]}],"default":null},
+			{"name":"tags","type":["null",{"type":"array","items":"string"}],"default":null},{"name":"attrs","type":["null",{"type":"array","items":["null","double"]}],"default":null},
+			{"name":"bits","type":{"type":"bytes","connect.name":"io.debezium.data.Bits","connect.parameters":{"length":"2147483647"}}}]}],"default":null},
 		{"name":"after","type":["null","Value"],"default":null},
 		{"name":"source","type":{"type":"record","name":"Source","namespace":"io.debezium.connector.postgresql","fields":[
 			{"name":"version","type":"string"},{"name":"ts_ms","type":"long"},{"name":"extra","type":["null",{"type":"map","values":"long"}]},
@@ -107,6 +109,7 @@ func TestDecoderReadsOlderEnvelopes(t *testing.T) {
 		"before": nil,
 		"after": goavro.Union("dbserver1.inventory.products.Value", map[string]any{
 			"id": int32(4), "tags": goavro.Union("array", []any{"a", "b c"}), "attrs": goavro.Union("array", []any{nil, goavro.Union("double", 1.5)}),
+			"bits": []byte{0x34, 0x01},
 		}),
 		"source": map[string]any{
 			"version": "1.9", "ts_ms": int64(1500), "extra": goavro.Union("map", map[string]any{"a": int64(1)}),
@@ -126,8 +129,8 @@ func TestDecoderReadsOlderEnvelopes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := fmt.Sprintf("%c %s.%s %d %d %s %s %s", ev.Op, ev.Schema, ev.Table, ev.LSN, ev.TsMicros, ev.After[0].Data, ev.After[1].Data, ev.After[2].Data)
-	if want := `c inventory.products 77 1500000 4 {a,"b c"} {NULL,1.5}`; got != want {
+	got := fmt.Sprintf("%c %s.%s %d %d %s %s %s %s", ev.Op, ev.Schema, ev.Table, ev.LSN, ev.TsMicros, ev.After[0].Data, ev.After[1].Data, ev.After[2].Data, ev.After[3].Data)
+	if want := `c inventory.products 77 1500000 4 {a,"b c"} {NULL,1.5} 100110100`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
@@ -182,4 +185,34 @@ func TestEventsDoNotShareBuffers(t *testing.T) {
 			t.Errorf("column %s: an append would overwrite its neighbour", d.Columns()[i])
 		}
 	}
+}
+
+// Tables and decoders are shared between goroutines.
+func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
+	rel := usersRelation()
+	tab := table(t, rel)
+	d, err := NewDecoder(tab.ValueSchema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for n := range 8 {
+		group.Go(func() {
+			row := rowOf(rel, usersText(n))
+			for range 100 {
+				b, err := tab.AppendValue(nil, 1, &schemas.Change{Op: schemas.Create, Relation: rel, New: row}, time.Unix(0, 0))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				ev, err := d.Decode(b[5:])
+				if err != nil || !bytes.Equal(ev.After[0].Data, row[0].Data) || ev.Table != "users" {
+					t.Errorf("row %d came back as %+v (%v)", n, ev, err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
 }

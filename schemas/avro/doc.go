@@ -18,7 +18,8 @@
 // the declared precision or scale, a timestamp without time zone after the year
 // 294246, an array of several dimensions or with bounds of its own, money in a
 // locale other than dollars, and a value that equals Debezium's placeholder for an
-// unchanged TOAST value. The caller parks the row. A NULL in a column that is
+// unchanged TOAST value. The caller keeps such a value some other way: the publisher
+// puts its text into a header of the record. A NULL in a column that is
 // believed NOT NULL is a *NullError (hazard S24): the caller makes the column
 // nullable and registers again.
 //

@@ -21,7 +21,8 @@ func (e *NullError) Error() string {
 }
 
 // ValueError is a value that the Avro type of its column cannot hold exactly. It
-// never carries the value (invariant 8). The caller parks the row.
+// never carries the value (invariant 8). The caller keeps the value some other way,
+// or parks the row (invariant 6).
 type ValueError struct {
 	Table  schemas.Table
 	Column string

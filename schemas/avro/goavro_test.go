@@ -13,7 +13,7 @@ import (
 )
 
 // everyKind is a relation with each type as a NOT NULL and as a nullable column,
-// and as an array.
+// as an array, and some with defaults.
 func everyKind() (*schemas.Relation, []kind) {
 	all := kinds()
 	for _, k := range kinds() {
@@ -30,6 +30,15 @@ func everyKind() (*schemas.Relation, []kind) {
 	for _, k := range all {
 		add("required_"+k.name, k, true)
 		add("nullable_"+k.name, k, false)
+	}
+	for _, k := range kinds() { // a constant default turns the union around
+		if def, ok := map[string]string{"int4": "5", "text": "x", "timestamptz": "2024-01-01 00:00:00+00", "numeric_10_2": "1.50"}[k.name]; ok {
+			for _, notNull := range []bool{false, true} {
+				add(fmt.Sprintf("default_%t_%s", notNull, k.name), k, notNull)
+				last := &rel.Columns[len(rel.Columns)-1]
+				last.HasDefault, last.Default = true, def
+			}
+		}
 	}
 	return rel, columns
 }

@@ -133,6 +133,9 @@ func semanticCodec(n *node) (codec, bool, error) {
 		if err != nil || length < 1 {
 			return codec{}, false, fmt.Errorf("the type io.debezium.data.Bits has no length")
 		}
+		if length > longestBits { // Debezium's bit varying without a length
+			return significantBits(), true, nil
+		}
 		return bitsCodec(length), true, nil
 	}
 	return codec{}, false, nil

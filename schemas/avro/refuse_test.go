@@ -145,6 +145,12 @@ func TestMalformedChanges(t *testing.T) {
 	rel := fullRelation()
 	tab := table(t, rel)
 	row := rowOf(rel, map[string]string{"id": "1"})
+	if b, err := tab.AppendValue([]byte("before"), 1, &schemas.Change{Op: schemas.Create, New: schemas.Row{{}, {}, {}}}, time.Unix(0, 0)); err == nil || string(b) != "before" {
+		t.Errorf("after an error the destination is %q (%v)", b, err)
+	}
+	if b, err := tab.AppendKey([]byte("before"), 1, schemas.Row{{}, {}, {}}); err == nil || string(b) != "before" {
+		t.Errorf("after an error the destination is %q (%v)", b, err)
+	}
 	for name, ch := range map[string]*schemas.Change{
 		"a delete without its old image": {Op: schemas.Delete, New: row},
 		"a create without its new image": {Op: schemas.Create, Old: row},

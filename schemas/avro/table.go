@@ -20,7 +20,8 @@ var errNull = errors.New("null")
 
 // Table is a relation's compiled codec. It is immutable and safe for concurrent use.
 type Table struct {
-	rel      schemas.Relation
+	table    schemas.Table
+	full     bool // REPLICA IDENTITY FULL
 	columns  []column
 	key      []int
 	value    string
@@ -37,7 +38,7 @@ func NewTable(prefix, database string, rel *schemas.Relation) (*Table, error) {
 	if len(rel.Key) == 0 {
 		return nil, fmt.Errorf("%s: a table without a primary key has no record key (hazard S21): add one, or take it out of the publication", rel.Table)
 	}
-	t := &Table{rel: *rel, key: append([]int(nil), rel.Key...)}
+	t := &Table{table: rel.Table, full: rel.Full, key: append([]int(nil), rel.Key...)}
 	fields := make([]field, 0, len(rel.Columns))
 	seen := make(map[string]string, len(rel.Columns))
 	for _, c := range rel.Columns {
@@ -70,10 +71,10 @@ func (t *Table) keyFields(fields []field) ([]field, error) {
 	key := make([]field, 0, len(t.key))
 	for _, i := range t.key {
 		if i < 0 || i >= len(fields) {
-			return nil, fmt.Errorf("%s: key column %d of %d: the relation's key is not within its columns", t.rel.Table, i, len(fields))
+			return nil, fmt.Errorf("%s: key column %d of %d: the relation's key is not within its columns", t.table, i, len(fields))
 		}
-		if !t.rel.Columns[i].NotNull {
-			return nil, fmt.Errorf("%s: key column %s is nullable: a primary key cannot be", t.rel.Table, t.columns[i].name)
+		if t.columns[i].nullable {
+			return nil, fmt.Errorf("%s: key column %s is nullable: a primary key cannot be", t.table, t.columns[i].name)
 		}
 		key = append(key, fields[i])
 	}
@@ -83,7 +84,7 @@ func (t *Table) keyFields(fields []field) ([]field, error) {
 func (t *Table) warnNaN() {
 	for _, c := range t.columns {
 		if k := c.codec.schema; k.name == "VariableScaleDecimal" || k.logicalType == "decimal" && k.pgType == "" {
-			t.warnings = append(t.warnings, fmt.Sprintf("%s: column %s (%s) can hold NaN, which Avro decimals cannot: a row with it is parked", t.rel.Table, c.name, c.typ))
+			t.warnings = append(t.warnings, fmt.Sprintf("%s: column %s (%s) can hold NaN, which Avro decimals cannot: a row with it is parked", t.table, c.name, c.typ))
 		}
 	}
 }
@@ -111,19 +112,21 @@ func (t *Table) ValueSchema() string { return t.value }
 func (t *Table) Warnings() []string { return append([]string(nil), t.warnings...) }
 
 // AppendKey adds a record key in Confluent's wire format. row needs the key's
-// columns only. Errors are *NullError and *ValueError.
+// columns only. On an error dst comes back as it was; errors of values are
+// *NullError and *ValueError.
 func (t *Table) AppendKey(dst []byte, schemaID int, row schemas.Row) ([]byte, error) {
+	start := len(dst)
 	if err := t.check(row); err != nil {
 		return dst, err
 	}
 	dst = appendFrame(dst, schemaID)
 	for _, i := range t.key {
 		if row[i].State == schemas.Absent || row[i].State == schemas.Unchanged {
-			return dst, fmt.Errorf("%s: key column %s has no value in this image", t.rel.Table, t.columns[i].name)
+			return dst[:start], fmt.Errorf("%s: key column %s has no value in this image", t.table, t.columns[i].name)
 		}
 		var err error
 		if dst, err = t.columns[i].append(dst, row[i]); err != nil {
-			return dst, t.explain(i, err)
+			return dst[:start], t.explain(i, err)
 		}
 	}
 	return dst, nil
@@ -132,25 +135,27 @@ func (t *Table) AppendKey(dst []byte, schemaID int, row schemas.Row) ([]byte, er
 // AppendValue adds an envelope in Confluent's wire format; now is its processing
 // time. The old image is written for deletes, and for updates only under REPLICA
 // IDENTITY FULL, as Debezium does; a change of the key is the caller's to split into
-// a delete and a create. Errors are *NullError and *ValueError.
+// a delete and a create. On an error dst comes back as it was; errors of values are
+// *NullError and *ValueError.
 func (t *Table) AppendValue(dst []byte, schemaID int, ch *schemas.Change, now time.Time) ([]byte, error) {
+	start := len(dst)
 	before, after := ch.Old, ch.New
 	switch {
 	case ch.Op == schemas.Delete:
 		after = nil
-	case ch.Op != schemas.Update || !t.rel.Full:
+	case ch.Op != schemas.Update || !t.full:
 		before = nil
 	}
 	if ch.Op == schemas.Delete && before == nil || ch.Op != schemas.Delete && after == nil {
-		return dst, fmt.Errorf("%s: a change with op %c lacks its image", t.rel.Table, ch.Op)
+		return dst, fmt.Errorf("%s: a change with op %c lacks its image", t.table, ch.Op)
 	}
 	dst = appendFrame(dst, schemaID)
 	dst, err := t.appendImage(dst, before)
 	if err != nil {
-		return dst, err
+		return dst[:start], err
 	}
 	if dst, err = t.appendImage(dst, after); err != nil {
-		return dst, err
+		return dst[:start], err
 	}
 	dst = t.appendSource(dst, ch)
 	dst = append(dst, 0, 2, byte(ch.Op)) // no transaction block; op, a string of one byte
@@ -176,7 +181,7 @@ func (t *Table) appendImage(dst []byte, row schemas.Row) ([]byte, error) {
 
 func (t *Table) check(row schemas.Row) error {
 	if len(row) != len(t.columns) {
-		return fmt.Errorf("%s: a row of %d values for %d columns: the relation has changed and must be derived again", t.rel.Table, len(row), len(t.columns))
+		return fmt.Errorf("%s: a row of %d values for %d columns: the relation has changed and must be derived again", t.table, len(row), len(t.columns))
 	}
 	return nil
 }
@@ -184,9 +189,9 @@ func (t *Table) check(row schemas.Row) error {
 // explain names the column of an error. // hazard S24
 func (t *Table) explain(i int, err error) error {
 	if errors.Is(err, errNull) {
-		return &NullError{Table: t.rel.Table, Column: t.columns[i].name, Index: i}
+		return &NullError{Table: t.table, Column: t.columns[i].name, Index: i}
 	}
-	return &ValueError{Table: t.rel.Table, Column: t.columns[i].name, Type: t.columns[i].typ, Reason: err}
+	return &ValueError{Table: t.table, Column: t.columns[i].name, Type: t.columns[i].typ, Reason: err}
 }
 
 func (t *Table) appendSource(dst []byte, ch *schemas.Change) []byte {
