@@ -246,6 +246,24 @@ func TestMemberDeleteAndReactivate(t *testing.T) {
 	}
 }
 
+// A retired address that another member took meanwhile stays with that member.
+func TestReactivateWithTakenRetiredEmail(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, Options{})
+	b.organization("acme")
+	id := b.member("acme", "old@corp.example")
+	path := "organizations/acme/members/" + id
+	b.ok("PUT", path, fields{"email_address": "older@corp.example"})
+	b.ok("PUT", path, fields{"email_address": "new@corp.example"})
+	b.migrate("acme", "new@corp.example")
+	b.ok("DELETE", path, nil)
+	b.member("acme", "old@corp.example")
+	m := b.ok("PUT", path+"/reactivate", nil).object("member")
+	if got := fmt.Sprint(m["retired_email_addresses"]); strings.Contains(got, "old@") || !strings.Contains(got, "older@") {
+		t.Errorf("retired addresses after the reactivation: %s", got)
+	}
+}
+
 func TestKeepOnDelete(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, Options{KeepExternalIDOnDelete: true, KeepPasswordOnDelete: true, DeleteAgainOK: true})
