@@ -3,7 +3,6 @@ package backfill
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -42,23 +41,19 @@ type Keeper struct {
 // It fails with SQLSTATE 55P03 when it would wait longer than 3 s, behind DDL for
 // example: the run starts again later.
 func OpenKeeper(ctx context.Context, cfg *pgx.ConnConfig, tables []schemas.Table) (*Keeper, error) {
-	conn, err := connect(ctx, cfg, "backstitch keeper")
+	conn, err := connect(ctx, cfg, keeperName)
 	if err != nil {
 		return nil, err
 	}
 	if err := exec(ctx, conn, "BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL lock_timeout = '"+lockTimeout+"'"); err != nil {
 		return nil, closeAfter(conn, fmt.Errorf("begin the keeper's transaction: %w", err))
 	}
-	names := make([]string, len(tables))
-	for i, t := range tables {
-		names[i] = t.SQL()
-	}
-	if len(names) > 0 {
-		if err := exec(ctx, conn, "LOCK TABLE "+strings.Join(names, ", ")+" IN ACCESS SHARE MODE"); err != nil {
-			return nil, closeAfter(conn, fmt.Errorf("lock %s for the backfill: %w", strings.Join(names, ", "), err))
+	if len(tables) > 0 {
+		if err := exec(ctx, conn, lockTables(tables)); err != nil {
+			return nil, closeAfter(conn, fmt.Errorf("lock the tables %v for the backfill: %w", tables, err))
 		}
 	}
-	watch, err := connect(ctx, cfg, "backstitch keeper watcher")
+	watch, err := connect(ctx, cfg, watcherName)
 	if err != nil {
 		return nil, closeAfter(conn, err)
 	}
@@ -84,8 +79,8 @@ func (k *Keeper) Adopt(ctx context.Context, snapshot string) (string, error) {
 	return exported, nil
 }
 
-// Blocking is closed when somebody has waited behind the keeper's locks for 5 s,
-// or when that can no longer be told. The run is then to stop and close the keeper.
+// Blocking is closed when somebody has waited behind the keeper's locks, or the
+// workers', for 5 s, or when that can no longer be told. The run is then to stop and close the keeper.
 func (k *Keeper) Blocking() <-chan struct{} { return k.blocking }
 
 // Reason says why Blocking was closed; "" before.
@@ -136,15 +131,17 @@ func (k *Keeper) watchWaiters(ctx context.Context) {
 	}
 }
 
-// waiter names a session that has waited behind the keeper for too long, or "".
+// waiter names a session that has waited behind the keeper, or behind the workers
+// (which lock indexes too), for too long; or "".
 func (k *Keeper) waiter(ctx context.Context) (string, error) {
 	rows, err := k.watch.Query(ctx, `
 		SELECT format('pid %s (%s) has waited for %s s behind the backfill''s locks', l.pid,
 		       coalesce(nullif(a.application_name, ''), 'no application name'), round(extract(epoch FROM clock_timestamp() - l.waitstart), 1))
 		FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
 		WHERE NOT l.granted AND l.waitstart < clock_timestamp() - make_interval(secs => $1)
-		  AND $2 = ANY (pg_catalog.pg_blocking_pids(l.pid))
-		LIMIT 1`, patience.Seconds(), int32(k.conn.PgConn().PID()))
+		  AND pg_catalog.pg_blocking_pids(l.pid) && ($2::int || ARRAY(
+		      SELECT w.pid FROM pg_catalog.pg_stat_activity w WHERE w.application_name = $3 AND w.datname = current_database()))
+		LIMIT 1`, patience.Seconds(), int32(k.conn.PgConn().PID()), workerName)
 	if err != nil {
 		return "", redact.SQLError(err)
 	}

@@ -69,6 +69,15 @@ func newQueue(cfg Config, tables []producers.CapturedTable, progress map[string]
 	return q
 }
 
+// names are the tables that are still to be read.
+func (q *queue) names() []schemas.Table {
+	names := make([]schemas.Table, len(q.tables))
+	for i, w := range q.tables {
+		names[i] = w.table.Relation.Table
+	}
+	return names
+}
+
 // next is the next piece to read; false when there is none.
 func (q *queue) next(ctx context.Context, conn *pgx.Conn) (piece, bool, error) {
 	q.mu.Lock()

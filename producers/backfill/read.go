@@ -62,11 +62,15 @@ func Read(ctx context.Context, cfg Config, conn *pgx.ConnConfig, snapshot string
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	q := newQueue(cfg, tables, progress)
+	if len(q.tables) == 0 {
+		return nil
+	}
+	locks := lockTables(q.names())
 	out := make(chan *portion)
 	group, groupCtx := errgroup.WithContext(ctx)
 	for range cfg.Workers {
 		group.Go(func() error {
-			w := &worker{cfg: cfg, queue: q, out: out, stop: stop}
+			w := &worker{cfg: cfg, queue: q, locks: locks, out: out, stop: stop}
 			return w.run(groupCtx, conn, snapshot)
 		})
 	}

@@ -4,12 +4,21 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/producers"
+	"github.com/backstitch/backstitch/schemas"
+)
+
+// The application names of this package's sessions.
+const (
+	keeperName  = "backstitch keeper"
+	watcherName = "backstitch keeper watcher"
+	workerName  = "backstitch backfill"
 )
 
 // connect opens a session on the source whose settings no role or database
@@ -34,6 +43,16 @@ func connect(ctx context.Context, cfg *pgx.ConnConfig, application string) (*pgx
 func exec(ctx context.Context, conn *pgx.Conn, sql string) error {
 	_, err := conn.PgConn().Exec(ctx, sql).ReadAll()
 	return redact.SQLError(err)
+}
+
+// lockTables is the statement that locks tables, partitions included, against
+// rewrites and TRUNCATE (hazard S7).
+func lockTables(tables []schemas.Table) string {
+	names := make([]string, len(tables))
+	for i, t := range tables {
+		names[i] = t.SQL()
+	}
+	return "LOCK TABLE " + strings.Join(names, ", ") + " IN ACCESS SHARE MODE"
 }
 
 // importSnapshot makes the first statement of a transaction see an exported snapshot.

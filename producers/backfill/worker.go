@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -34,34 +35,61 @@ func (p *portion) batch() Batch {
 type worker struct {
 	cfg   Config
 	queue *queue
+	locks string // LOCK TABLE for everything that will be read
 	out   chan<- *portion
 	stop  <-chan struct{}
 }
 
+// run reads until nothing is left or stop is closed. Everything asked of
+// PostgreSQL ends with stop too: behind waiting DDL it could last as long as the
+// keeper, which in turn is closed after Read.
 func (w *worker) run(ctx context.Context, cfg *pgx.ConnConfig, snapshot string) error {
-	conn, err := connect(ctx, cfg, "backstitch backfill")
+	asking, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		select {
+		case <-w.stop:
+			cancel()
+		case <-asking.Done():
+		}
+	})
+	defer watching.Wait()
+	defer cancel()
+	err := w.work(ctx, asking, cfg, snapshot)
+	if ctx.Err() == nil && w.stopped() {
+		return nil
+	}
+	return err
+}
+
+func (w *worker) work(ctx, asking context.Context, cfg *pgx.ConnConfig, snapshot string) error {
+	conn, err := connect(asking, cfg, workerName)
 	if err != nil {
 		return err
 	}
 	defer discard(conn)
-	if err := exec(ctx, conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
+	if err := exec(asking, conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	if err := importSnapshot(ctx, conn, snapshot); err != nil {
+	if err := importSnapshot(asking, conn, snapshot); err != nil {
 		return err
+	}
+	// Locks that a session has it need not queue for behind DDL that waits for the keeper.
+	if err := exec(asking, conn, w.locks); err != nil {
+		return fmt.Errorf("lock the tables: %w", err)
 	}
 	// The primary key's index bounds what a piece costs and gives its first row soon;
 	// a sequential scan, chosen on a bad estimate, would read the table once a piece.
-	err = exec(ctx, conn, "SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off")
+	err = exec(asking, conn, "SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off")
 	if err != nil {
 		return fmt.Errorf("prepare the session: %w", err)
 	}
 	for !w.stopped() {
-		p, ok, err := w.queue.next(ctx, conn)
+		p, ok, err := w.queue.next(asking, conn)
 		if err != nil || !ok {
 			return err
 		}
-		if err := w.read(ctx, conn, p); err != nil {
+		if err := w.read(ctx, asking, conn, p); err != nil {
 			return fmt.Errorf("table %s: %w", p.work.table.Relation.SQL(), err)
 		}
 	}
@@ -79,7 +107,7 @@ func (w *worker) stopped() bool {
 
 // read copies one piece. When stop interrupts it, the rows that arrived become a
 // shorter range: they came in the order of the key, so none before the last is missing.
-func (w *worker) read(ctx context.Context, conn *pgx.Conn, p piece) error {
+func (w *worker) read(ctx, asking context.Context, conn *pgx.Conn, p piece) error {
 	c := &copier{ctx: ctx, worker: w, piece: p, from: p.From}
 	if err := c.open(); err != nil {
 		return err
@@ -87,33 +115,18 @@ func (w *worker) read(ctx context.Context, conn *pgx.Conn, p piece) error {
 	if p.nothing {
 		return c.flush(nil, true)
 	}
-	if err := p.work.sql.enter(ctx, conn); err != nil {
-		return err
+	err := p.work.sql.enter(asking, conn)
+	if err == nil {
+		_, err = conn.PgConn().CopyTo(asking, c, p.work.sql.copyOut(p.Range))
 	}
-	copyCtx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	finished := make(chan struct{})
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		select {
-		case <-w.stop:
-			cancel()
-		case <-finished:
-		}
-	}()
-	_, err := conn.PgConn().CopyTo(copyCtx, c, p.work.sql.copyOut(p.Range))
-	close(finished)
-	<-watched
 	switch {
 	case err == nil:
 		return c.flush(p.To, true)
 	case ctx.Err() == nil && w.stopped():
-		if len(c.buf.rows) == 0 {
-			w.queue.buffers <- c.buf
-			return nil
+		if c.buf != nil && len(c.buf.rows) > 0 {
+			return c.flush(c.lastKey(), false)
 		}
-		return c.flush(c.lastKey(), false)
+		return nil
 	case redact.SQLState(err) == "42501":
 		return fmt.Errorf("copy rows: %w (the role needs SELECT on the table and, where row-level security is on, BYPASSRLS: without it rows would be hidden)", redact.SQLError(err))
 	default:
