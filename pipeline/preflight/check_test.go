@@ -54,6 +54,7 @@ func TestReady(t *testing.T) {
 // that it does not touch stays silent.
 func TestFindings(t *testing.T) {
 	t.Parallel()
+	shared := testenv.Postgres(t) // no check writes to it
 	for _, tt := range []struct {
 		code     string
 		severity Severity
@@ -89,6 +90,11 @@ func TestFindings(t *testing.T) {
 		{"mapping", Error, "acme.yaml:12", "organization_nam", func(b *bundle) { b.replace("AS organization_name", "AS organization_nam") }},
 		{"mapping", Error, "acme.yaml:16", "is not accepted by PostgreSQL", func(b *bundle) { b.replace("u.email", "u.e_mail") }},
 		{"mapping", Error, "acme.yaml:21", "external_idd", func(b *bundle) { b.replace("users: {external_id", "users: {external_idd") }},
+		{"mapping.pushdown", Warning, "acme.yaml:16", "every small change costs that much", func(b *bundle) {
+			b.slow()
+			b.exec("ANALYZE")
+			b.replace("u.name,", "max(u.name) OVER () AS name,")
+		}},
 		{"mapping.duplicate_key", Warning, "acme.yaml:16", "more than one row for 1 keys", func(b *bundle) {
 			b.replace("ON u.id = m.user_id", "ON u.id = m.user_id LEFT JOIN generate_series(1, 2) g ON u.id = 2")
 		}},
@@ -134,7 +140,7 @@ func TestFindings(t *testing.T) {
 	} {
 		t.Run(tt.code+"/"+tt.what, func(t *testing.T) {
 			t.Parallel()
-			b := newBundle(t)
+			b := newBundleOn(t, testenv.Postgres(t), shared)
 			tt.make(b)
 			r := b.check()
 			found := r.found(tt.code)
@@ -163,10 +169,92 @@ func TestFindings(t *testing.T) {
 	}
 }
 
+// TestRights: a role that may only log in is told everything that it lacks.
+func TestRights(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	role := b.as("SOURCE")
+	b.exec("ALTER TABLE users ENABLE ROW LEVEL SECURITY; GRANT SELECT ON users, members TO " + role)
+	b.exec("CREATE SCHEMA secret; CREATE TABLE secret.more (id int PRIMARY KEY)")
+	b.replace("[teams,", "[secret.more, teams,")
+	b.as("LEDGER")
+	r := b.check()
+	for code, what := range map[string]string{
+		"source.usage":        "the role may not use the schema of secret.more",
+		"source.select":       "the role may not read public.teams",
+		"source.row_security": "row-level security is active for the role on public.users", // hazard S9
+		"source.replication":  "the role cannot stream: open a replication connection: SQLSTATE 42501",
+		"source.publication":  "does not exist, and the role may not change that",
+		"ledger.privileges":   "the role may not create schemas",
+	} {
+		if found := r.found(code); len(found) != 1 || found[0].Severity != Error || !strings.Contains(found[0].What, what) {
+			t.Errorf("%s: got %+v, want …%s…", code, found, what)
+		}
+	}
+	if strings.Contains(r.Text(), "hidden") {
+		t.Errorf("the report shows a value (invariant 8):\n%s", r.Text())
+	}
+	b.exec("ALTER ROLE " + role + " REPLICATION BYPASSRLS; GRANT USAGE ON SCHEMA secret TO " + role +
+		"; GRANT SELECT ON ALL TABLES IN SCHEMA public, secret TO " + role)
+	b.exec("CREATE PUBLICATION backstitch_" + b.environment["PREFIX"] + " FOR TABLE teams, users, members, secret.more")
+	r = b.check()
+	for _, f := range r.Findings {
+		if f.Severity == Error && f.Code != "ledger.privileges" {
+			t.Errorf("with the rights that the findings ask for: %+v", f)
+		}
+	}
+}
+
+// TestServer: a server that is not set up for logical replication, and one whose
+// synchronous standby our walsender would become.
+func TestServer(t *testing.T) {
+	t.Parallel()
+	server := testenv.OwnPostgres(t, map[string]string{"wal_level": "replica", "max_replication_slots": "1", "max_wal_senders": "1", "max_slot_wal_keep_size": "1GB"})
+	ctx := context.Background()
+	source, err := server.CreateDatabase(ctx, "legacy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	led, err := server.CreateDatabase(ctx, "ledger")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBundleOn(t, source, led)
+	b.exec("ALTER SYSTEM SET synchronous_standby_names = 'FIRST 1 (\"standby-1\", *)'")
+	b.exec("SELECT pg_reload_conf()")
+	b.until("SELECT current_setting('synchronous_standby_names') <> ''")
+	b.exec("SET synchronous_commit = local")
+	r := b.check()
+	for code, what := range map[string]string{
+		"source.wal_level":                 "wal_level is replica",
+		"source.max_replication_slots":     "1 of 1 replication slots are free",
+		"source.max_wal_senders":           "1 of 1 walsenders are free",
+		"source.synchronous_standby_names": "has *, which our connection matches", // hazard S19
+		"source.max_slot_wal_keep_size":    "max_slot_wal_keep_size is 1GB",
+		"ledger.same_server":               "the slot retains the log of both", // hazard S20
+	} {
+		if found := r.found(code); len(found) != 1 || !strings.Contains(found[0].What, what) {
+			t.Errorf("%s: got %+v, want …%s…", code, found, what)
+		}
+	}
+}
+
 // slow makes the members' mapping take longer than a millisecond.
 func (b *bundle) slow() {
 	b.exec("INSERT INTO users SELECT i, 'u' || i || '@example.com', 'U', NULL FROM generate_series(10, 20000) i")
 	b.exec("INSERT INTO members SELECT 1, i, 'member' FROM generate_series(10, 20000) i")
+}
+
+// until waits until a query about the legacy server answers true.
+func (b *bundle) until(sql string) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for ok := false; !ok; {
+		if err := b.admin.QueryRow(ctx, sql).Scan(&ok); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func (b *bundle) topic(suffix string, partitions int32, configs map[string]string) {
@@ -211,6 +299,7 @@ func (b *bundle) otherCollation() string {
 func (b *bundle) ledgerOf(id ledger.Identity) {
 	b.Helper()
 	ctx := context.Background()
+	b.environment["LEDGER"] = testenv.Postgres(b)
 	if err := ledger.Migrate(ctx, b.environment["LEDGER"]); err != nil {
 		b.Fatal(err)
 	}

@@ -41,6 +41,7 @@ func (c *check) count(ctx context.Context, sql string, into ...any) error {
 // evaluated on is a finding of its own (hazard C5): the error carries the row's value.
 func (c *check) uncounted(key, what string, err error) {
 	switch state := redact.SQLState(err); {
+	case state == "42501": // insufficient_privilege: found by privileges
 	case state == "57014": // query_canceled
 		c.find(Note, "mapping.uncounted", key, "", "the check did not count %s: it takes longer than %s", what, c.deps.CountFor)
 	case strings.HasPrefix(state, "22"): // data exception
@@ -213,8 +214,9 @@ func (c *check) reportHashes(counts map[hash.Class]int64, unverified int64) {
 // mapping uses.
 func (c *check) unfed(ctx context.Context) {
 	for _, t := range c.cfg.Source.Tables {
-		sql, ok := c.unfedQuery(t)
-		if !ok {
+		sql, why := c.unfedQuery(t)
+		if why != "" {
+			c.find(Note, "mapping.uncounted", "source.tables", "", "rows of %s that feed nothing are not counted: %s", t, why)
 			continue
 		}
 		var n int64
@@ -229,18 +231,20 @@ func (c *check) unfed(ctx context.Context) {
 	}
 }
 
-func (c *check) unfedQuery(t schemas.Table) (string, bool) {
+// unfedQuery counts a table's rows that match no entity by the columns of its
+// routes, or says why that cannot be known.
+func (c *check) unfedQuery(t schemas.Table) (sql, why string) {
 	var with, without []string
 	for i, m := range c.plan.Mappings {
 		route, routed := m.Routes[t]
 		if !routed {
 			if slices.Contains(m.Reads, t) {
-				return "", false // swept: which rows it uses is not known
+				return "", "it has no route"
 			}
 			continue
 		}
 		if route.Columns == nil {
-			return "", false
+			return "", "its route is a SELECT"
 		}
 		var keys, equal []string
 		for j, k := range slices.Sorted(maps.Keys(route.Columns)) {
@@ -251,7 +255,7 @@ func (c *check) unfedQuery(t schemas.Table) (string, bool) {
 		without = append(without, fmt.Sprintf("NOT EXISTS (SELECT 1 FROM m%d WHERE %s)", i, strings.Join(equal, " AND ")))
 	}
 	if len(with) == 0 {
-		return "", false
+		return "", "no mapping reads it"
 	}
-	return "WITH " + strings.Join(with, ", ") + " SELECT count(*) FROM " + t.SQL() + " t WHERE " + strings.Join(without, " AND "), true
+	return "WITH " + strings.Join(with, ", ") + " SELECT count(*) FROM " + t.SQL() + " t WHERE " + strings.Join(without, " AND "), ""
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,6 +87,28 @@ func newBundleOn(t *testing.T, source, ledgerURL string) *bundle {
 	b.admin = connect(t, source)
 	b.exec(legacySchema)
 	return b
+}
+
+// as makes the check connect to the source, or the ledger, as a role of its own
+// that may log in and nothing else.
+func (b *bundle) as(name string) string {
+	b.Helper()
+	role := testenv.Name(b)
+	b.exec("CREATE ROLE " + role + " LOGIN PASSWORD 'hidden'")
+	b.Cleanup(func() {
+		for _, sql := range []string{"DROP OWNED BY " + role, "DROP ROLE " + role} {
+			if _, err := b.admin.Exec(context.Background(), sql); err != nil {
+				b.Log(err)
+			}
+		}
+	})
+	u, err := url.Parse(b.environment[name])
+	if err != nil {
+		b.Fatal(err)
+	}
+	u.User = url.UserPassword(role, "hidden")
+	b.environment[name] = u.String()
+	return role
 }
 
 func connect(t *testing.T, url string) *pgx.Conn {

@@ -15,17 +15,25 @@ func (c *check) mapping(ctx context.Context) {
 	var findings transform.Findings
 	switch {
 	case errors.As(err, &findings):
-		c.addFindings(findings)
+		c.addFindings("mapping", findings)
 		return
 	case err != nil:
 		c.failed("mapping", "organizations.select", redact.SQLError(err))
 		return
 	}
 	c.plan = plan
-	c.addFindings(plan.Warnings)
+	c.addFindings("mapping", plan.Warnings)
+	slow, err := plan.Pushdown(ctx, c.source) // hazard C17
+	switch {
+	case redact.SQLState(err) == "42501": // no SELECT on a table: found by privileges
+	case err != nil:
+		c.failed("mapping.pushdown", "members.select", err)
+	default:
+		c.addFindings("mapping.pushdown", slow)
+	}
 }
 
-func (c *check) addFindings(findings transform.Findings) {
+func (c *check) addFindings(code string, findings transform.Findings) {
 	for _, f := range findings {
 		if f.Where == "source.tables" {
 			continue // found by tables, with its reason
@@ -34,7 +42,7 @@ func (c *check) addFindings(findings transform.Findings) {
 		if f.Severity == transform.SeverityError {
 			severity = Error
 		}
-		c.find(severity, "mapping", f.Where, f.Fix, "%s", f.What)
+		c.find(severity, code, f.Where, f.Fix, "%s", f.What)
 	}
 }
 

@@ -141,7 +141,7 @@ func (c *check) replication(ctx context.Context) {
 	if err != nil {
 		c.find(Error, "source.replication", "source.postgres",
 			"ALTER ROLE … REPLICATION (on RDS: GRANT rds_replication), and a line for the role in pg_hba.conf that is not limited to other databases",
-			"no replication connection: %v", connectError(err))
+			"the role cannot stream: %v", connectError(err))
 		return
 	}
 	system, err := conn.Identify(ctx)
