@@ -25,6 +25,7 @@ type call struct {
 	fields    []string        // its keys, sorted
 
 	organizationID, memberID string // what the call was about, for the journal
+	effect                   int    // the status that a fault withholds
 }
 
 // response is a successful answer without its envelope.

@@ -197,17 +197,24 @@ func (s *Simulator) fail(w http.ResponseWriter, r *http.Request, c *call, route 
 }
 
 // withhold performs a call whose answer nobody gets.
-func (s *Simulator) withhold(c *call, route *route) { _, _ = route.perform(s, c) }
+func (s *Simulator) withhold(c *call, route *route) {
+	_, err := route.perform(s, c)
+	c.effect = statusOf(err)
+}
+
+func statusOf(err error) int {
+	if err != nil {
+		return asRefusal(err).status
+	}
+	return http.StatusOK
+}
 
 func (s *Simulator) postpone(c *call, route *route, in *Injected) {
 	late := *c // the request itself is written down meanwhile
 	in.later(func() {
+		late.arrived = s.options.Now() // a call that waits is not in flight
 		_, err := route.perform(s, &late)
-		status := http.StatusOK
-		if err != nil {
-			status = asRefusal(err).status
-		}
-		s.record(&late, status, err, LateEffect)
+		s.record(&late, statusOf(err), err, LateEffect)
 	})
 }
 

@@ -91,8 +91,12 @@ func TestFaults(t *testing.T) {
 			b.eventually(func() bool {
 				return len(b.sim.Journal(Filter{Endpoint: MembersCreate})) >= 2
 			})
-			if first := b.sim.Journal(Filter{Endpoint: MembersCreate, Status: test.status}); first[0].Fault != test.fault.Kind {
-				t.Errorf("the journal says %q", first[0].Fault)
+			effect := 0
+			if test.effect {
+				effect = 200
+			}
+			if first := b.sim.Journal(Filter{Endpoint: MembersCreate, Status: test.status})[0]; first.Fault != test.fault.Kind || first.Effect != effect {
+				t.Errorf("the journal says %q, effect %d", first.Fault, first.Effect)
 			}
 		})
 	}

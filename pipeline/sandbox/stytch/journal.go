@@ -3,14 +3,16 @@ package stytch
 import (
 	"encoding/json"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 )
 
 // Entry is one request that the simulator received.
 type Entry struct {
-	Seq            uint64    `json:"seq"` // 1, 2, … over the simulator's life
-	Time           time.Time `json:"time"`
+	Seq            uint64    `json:"seq"`  // 1, 2, … over the simulator's life
+	Time           time.Time `json:"time"` // of its arrival; of a late effect: when it came
+	End            time.Time `json:"end"`  // of its answer, or of its being cut
 	Method         string    `json:"method"`
 	Endpoint       Endpoint  `json:"endpoint"` // "": no such route
 	OrganizationID string    `json:"organization_id,omitempty"`
@@ -20,7 +22,10 @@ type Entry struct {
 	// above 16 KiB (invariant 9).
 	Body json.RawMessage `json:"-"`
 	// Status is the answer's; 0: there was none.
-	Status    int    `json:"status"`
+	Status int `json:"status"`
+	// Effect is the status of an operation whose own answer a fault withheld; 0: it was
+	// not performed, or Status is its own.
+	Effect    int    `json:"effect,omitempty"`
 	ErrorType string `json:"error_type,omitempty"`
 	RequestID string `json:"request_id"`
 	// Fault is the fault that took the request. A late effect has two entries: the
@@ -100,6 +105,33 @@ func (s *Simulator) Journal(filter ...Filter) []Entry {
 		}
 	}
 	return entries
+}
+
+// Overlapping returns the pairs of writes to one member, or to one organization
+// itself, that were in flight at once: none, where a caller keeps to one hand per
+// entity. A write is known by the id it was about; a creation by the one it made.
+func Overlapping(entries []Entry) [][2]Entry {
+	last := map[string]Entry{} // by id, the one that ended last
+	var pairs [][2]Entry
+	byArrival := slices.Clone(entries)
+	slices.SortStableFunc(byArrival, func(a, b Entry) int { return a.Time.Compare(b.Time) })
+	for _, e := range byArrival {
+		id := e.OrganizationID
+		if e.Endpoint.ofMember() {
+			id = e.MemberID
+		}
+		if !e.Endpoint.writes() || id == "" {
+			continue
+		}
+		before, ok := last[id]
+		if ok && e.Time.Before(before.End) {
+			pairs = append(pairs, [2]Entry{before, e})
+		}
+		if !ok || before.End.Before(e.End) {
+			last[id] = e
+		}
+	}
+	return pairs
 }
 
 // Seq is the number of the newest entry: what Filter.After takes to see only what

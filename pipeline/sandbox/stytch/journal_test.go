@@ -61,6 +61,44 @@ func TestJournal(t *testing.T) {
 	}
 }
 
+// Two writes to one member at once are seen; reads, other members, and writes one
+// after the other are not (invariant 4 is proven with this).
+func TestOverlapping(t *testing.T) {
+	t.Parallel()
+	at := func(n int) time.Time { return time.Unix(int64(n), 0) }
+	entry := func(e Endpoint, member string, from, to int) Entry {
+		return Entry{Endpoint: e, OrganizationID: "o", MemberID: member, Time: at(from), End: at(to)}
+	}
+	for name, test := range map[string]struct {
+		entries []Entry
+		want    int
+	}{
+		"one after the other": {[]Entry{entry(MembersUpdate, "m", 0, 2), entry(MembersUpdate, "m", 2, 3)}, 0},
+		"at once":             {[]Entry{entry(MembersUpdate, "m", 1, 3), entry(MembersDelete, "m", 0, 2)}, 1},
+		"within a long one":   {[]Entry{entry(MembersUpdate, "m", 0, 9), entry(MembersUpdate, "m", 1, 2), entry(PasswordsMigrate, "m", 3, 4)}, 2},
+		"a read":              {[]Entry{entry(MembersUpdate, "m", 0, 2), entry(MembersGet, "m", 1, 3)}, 0},
+		"another member":      {[]Entry{entry(MembersUpdate, "m", 0, 2), entry(MembersUpdate, "n", 1, 3)}, 0},
+		"member, organization": {
+			[]Entry{entry(MembersUpdate, "m", 0, 2), entry(OrganizationsUpdate, "", 1, 3), entry(MembersCreate, "", 1, 3)}, 0,
+		},
+		"organization": {[]Entry{entry(OrganizationsUpdate, "", 0, 2), entry(OrganizationsDelete, "", 1, 3)}, 1},
+	} {
+		if got := Overlapping(test.entries); len(got) != test.want {
+			t.Errorf("%s: %d pairs, want %d", name, len(got), test.want)
+		}
+	}
+	b := newBundle(t, Options{Latency: 50 * time.Millisecond})
+	org := b.organization("acme")
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() { b.do("PUT", "organizations/"+org, fields{"organization_name": "x"}) })
+	}
+	wg.Wait()
+	if got := Overlapping(b.sim.Journal()); len(got) == 0 {
+		t.Error("three updates at once were not seen")
+	}
+}
+
 func TestJournalIsBounded(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, Options{JournalSize: 4})

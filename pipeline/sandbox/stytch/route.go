@@ -39,6 +39,23 @@ const (
 
 func (e Endpoint) search() bool { return e == OrganizationsSearch || e == MembersSearch }
 
+// writes says whether an endpoint may change what it is about. A member's creation
+// that was refused is about no member, and counts for none.
+func (e Endpoint) writes() bool {
+	switch e {
+	case MembersCreate, MembersUpdate, MembersDelete, MembersReactivate, MembersDeletePassword, MembersDeletePhone,
+		MembersDeleteExternalID, MembersUnlinkRetiredEmail, PasswordsMigrate,
+		OrganizationsCreate, OrganizationsUpdate, OrganizationsDelete, OrganizationsDeleteExternalID:
+		return true
+	default:
+		return false
+	}
+}
+
+func (e Endpoint) ofMember() bool {
+	return strings.HasPrefix(string(e), "members.") || strings.HasPrefix(string(e), "passwords.")
+}
+
 type operation func(*Simulator, *call) (response, error)
 
 type route struct {

@@ -145,9 +145,9 @@ func asRefusal(err error) *refusal {
 
 func (s *Simulator) record(c *call, status int, err error, fault FaultKind) {
 	e := Entry{
-		Time: c.arrived, Method: c.method, Endpoint: c.endpoint, RequestID: c.requestID,
+		Time: c.arrived, End: s.options.Now(), Method: c.method, Endpoint: c.endpoint, RequestID: c.requestID,
 		OrganizationID: c.organizationID, MemberID: c.memberID,
-		Fields: c.fields, Body: c.body, Status: status, Fault: fault,
+		Fields: c.fields, Body: c.body, Status: status, Effect: c.effect, Fault: fault,
 	}
 	if err != nil && status != 0 {
 		e.ErrorType = asRefusal(err).kind
