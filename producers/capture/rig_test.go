@@ -32,6 +32,8 @@ type rig struct {
 	registry *registry.Registry
 	cfg      capture.Config
 	sql      *pgx.Conn
+	keys     map[uint32]*avro.KeyDecoder
+	values   map[uint32]*avro.Decoder
 	log      *bytes.Buffer
 	logMu    sync.Mutex
 }
@@ -61,7 +63,7 @@ func newRigOn(t *testing.T, url, ddl string, tables ...string) *rig {
 	}
 	prefix := testenv.Name(t)
 	r := &rig{
-		t: t, url: url, registry: reg, log: &bytes.Buffer{},
+		t: t, url: url, registry: reg, log: &bytes.Buffer{}, keys: map[uint32]*avro.KeyDecoder{}, values: map[uint32]*avro.Decoder{},
 		kafka: []kgo.Opt{kgo.SeedBrokers(testenv.Kafka(t)...)},
 		cfg: capture.Config{
 			Prefix: prefix, Partitions: 3, CreateTopics: true, Heartbeat: time.Second, GuardEvery: 200 * time.Millisecond,
@@ -268,10 +270,7 @@ func (r *rig) decode(k *kgo.Record) record {
 	if out.Version, err = schemas.ParseVersion(out.Headers[schemas.HeaderVersion]); err != nil {
 		r.t.Fatalf("record %s/%d/%d: %v", k.Topic, k.Partition, k.Offset, err)
 	}
-	keys, err := avro.NewKeyDecoder(r.schema(k.Key))
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	keys := decoderOf(r, r.keys, k.Key, avro.NewKeyDecoder)
 	values, err := keys.Decode(k.Key[5:])
 	if err != nil {
 		r.t.Fatal(err)
@@ -284,10 +283,7 @@ func (r *rig) decode(k *kgo.Record) record {
 	if k.Value == nil {
 		return out
 	}
-	decoder, err := avro.NewDecoder(r.schema(k.Value))
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	decoder := decoderOf(r, r.values, k.Value, avro.NewDecoder)
 	ev, err := decoder.Decode(k.Value[5:])
 	if err != nil {
 		r.t.Fatal(err)
@@ -308,13 +304,23 @@ func (r *rig) decode(k *kgo.Record) record {
 	return out
 }
 
-func (r *rig) schema(b []byte) string {
+// decoderOf remembers the decoder of a schema id.
+func decoderOf[D any](r *rig, known map[uint32]D, b []byte, compile func(string) (D, error)) D {
 	r.t.Helper()
-	text, err := r.registry.Schema(r.t.Context(), int(binary.BigEndian.Uint32(b[1:5])))
+	id := binary.BigEndian.Uint32(b[1:5])
+	d, ok := known[id]
+	if ok {
+		return d
+	}
+	text, err := r.registry.Schema(r.t.Context(), int(id))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return text
+	if d, err = compile(text); err != nil {
+		r.t.Fatal(err)
+	}
+	known[id] = d
+	return d
 }
 
 // verify checks invariants 2 and 3 on what a read_committed reader sees, and that

@@ -24,7 +24,10 @@ func (r *rig) work(sessions int) (stop func()) {
 		conn := r.connect()
 		group.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(i), 7))
+			pace := time.NewTicker(4 * time.Millisecond)
+			defer pace.Stop()
 			for n := 0; ctx.Err() == nil; n++ {
+				<-pace.C
 				if err := step(ctx, conn, random, n); err != nil && ctx.Err() == nil {
 					r.t.Errorf("workload: %v", err)
 					return
@@ -36,7 +39,7 @@ func (r *rig) work(sessions int) (stop func()) {
 }
 
 func step(ctx context.Context, conn *pgx.Conn, random *rand.Rand, n int) error {
-	id := random.IntN(1000) + 1
+	id := random.IntN(600) + 1
 	statements := map[int]string{
 		0: fmt.Sprintf("INSERT INTO users VALUES (%d, 1, 'w%d@example.com', repeat('y', 2500)) ON CONFLICT DO NOTHING", id, n),
 		1: fmt.Sprintf("UPDATE users SET email = 'w%d@example.com' WHERE id = %d", n, id),
@@ -65,8 +68,8 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	r := newRig(t, people, `public."Team"`, "users")
 	stop := r.work(3)
 	small := func(c *capture.Config, _ *capture.Deps) {
-		c.Backfill.RangeRows = 20
-		c.BackfillMaxPause = 30 * time.Millisecond
+		c.Backfill.RangeRows = 100
+		c.BackfillMaxPause = 50 * time.Millisecond
 	}
 	for i := range 8 {
 		s := r.start(small)

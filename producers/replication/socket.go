@@ -22,6 +22,7 @@ const (
 	busyBytes  = 16 << 10 // in one window: more means busy
 	lowWater   = 64 << 10
 	bufferSize = 256 << 10
+	grace      = 200 * time.Microsecond // time to read what is there
 )
 
 // socket is the connection with the wake-up pattern. One goroutine reads.
@@ -88,6 +89,8 @@ func (s *socket) shorten() error {
 	return s.Conn.SetReadDeadline(until)
 }
 
+// quiet ends the pattern. What has arrived below the mark is there to be read, even
+// when the caller's deadline has passed: it must not be taken for a drained stream.
 func (s *socket) quiet() error {
 	s.busy = false
 	if err := setLowWater(s.Conn, 1); err != nil {
@@ -95,7 +98,11 @@ func (s *socket) quiet() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.Conn.SetReadDeadline(s.deadline)
+	until := s.deadline
+	if soon := time.Now().Add(grace); !until.IsZero() && until.Before(soon) {
+		until = soon
+	}
+	return s.Conn.SetReadDeadline(until)
 }
 
 func (s *socket) count(n int) {
