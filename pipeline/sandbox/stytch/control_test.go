@@ -8,29 +8,31 @@ import (
 	"testing"
 )
 
+// control calls the simulator's own paths.
+func (b *bundle) control(method, path, body string) (int, string) {
+	b.Helper()
+	r, err := http.NewRequestWithContext(b.Context(), method, b.server.URL+controlPrefix+path, strings.NewReader(body))
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.SetBasicAuth(testProject, testSecret)
+	res, err := b.server.Client().Do(r)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return res.StatusCode, string(raw)
+}
+
 func TestControl(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, Options{})
 	b.organization("acme")
 	id := b.migrate("acme", "jane@corp.example").body["member_id"].(string)
-	control := func(method, path, body string) (int, string) {
-		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), method, b.server.URL+"/_simulator/"+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.SetBasicAuth(testProject, testSecret)
-		res, err := b.server.Client().Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		raw, err := io.ReadAll(res.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return res.StatusCode, string(raw)
-	}
 	for _, test := range []struct {
 		method, path, body string
 		status             int
@@ -58,7 +60,7 @@ func TestControl(t *testing.T) {
 		{"PUT", "organizations/acme", `{"organization_name":"Behind"}`, 200, `"organization_name":"Behind"`},
 		{"POST", "nothing", "", 404, ""},
 	} {
-		status, body := control(test.method, test.path, test.body)
+		status, body := b.control(test.method, test.path, test.body)
 		if status != test.status || !strings.Contains(body, test.holds) {
 			t.Errorf("%s %s: %d %s", test.method, test.path, status, body)
 		}
@@ -66,10 +68,10 @@ func TestControl(t *testing.T) {
 	if a := b.do("GET", "organizations/acme", nil); a.status != 429 {
 		t.Errorf("the injected fault does not fail: %d", a.status)
 	}
-	if _, body := control("GET", "faults", ""); !strings.Contains(body, `"hits":1`) {
+	if _, body := b.control("GET", "faults", ""); !strings.Contains(body, `"hits":1`) {
 		t.Errorf("faults: %s", body)
 	}
-	control("DELETE", "faults/1", "")
+	b.control("DELETE", "faults/1", "")
 	if a := b.do("GET", "organizations/acme", nil); a.status != 200 {
 		t.Errorf("the removed fault still fails: %d", a.status)
 	}

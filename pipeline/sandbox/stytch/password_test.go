@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -104,27 +105,16 @@ func phpassOf(settings, password string) string {
 
 func TestHashRefusals(t *testing.T) {
 	t.Parallel()
-	argon := func(change fields) fields {
-		c := fields{"salt": "saltsalt", "iteration_amount": 1, "memory": 64, "threads": 1, "key_length": 4}
-		for k, v := range change {
-			c[k] = v
+	changed := func(name string, config fields) func(fields) fields {
+		return func(change fields) fields {
+			c := maps.Clone(config)
+			maps.Copy(c, change)
+			return fields{name: c}
 		}
-		return fields{"argon_2_config": c}
 	}
-	scryptConfig := func(change fields) fields {
-		c := fields{"salt": "c2FsdA==", "n_parameter": 16, "r_parameter": 8, "p_parameter": 1, "key_length": 4}
-		for k, v := range change {
-			c[k] = v
-		}
-		return fields{"scrypt_config": c}
-	}
-	pbkdf := func(change fields) fields {
-		c := fields{"salt": "c2FsdA==", "iteration_amount": 1, "key_length": 4, "algorithm": "sha256"}
-		for k, v := range change {
-			c[k] = v
-		}
-		return fields{"pbkdf_2_config": c}
-	}
+	argon := changed("argon_2_config", fields{"salt": "saltsalt", "iteration_amount": 1, "memory": 64, "threads": 1, "key_length": 4})
+	scryptConfig := changed("scrypt_config", fields{"salt": "c2FsdA==", "n_parameter": 16, "r_parameter": 8, "p_parameter": 1, "key_length": 4})
+	pbkdf := changed("pbkdf_2_config", fields{"salt": "c2FsdA==", "iteration_amount": 1, "key_length": 4, "algorithm": "sha256"})
 	tests := []struct {
 		hashType, hash string
 		config         fields
