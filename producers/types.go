@@ -170,12 +170,11 @@ func createEnum(t *rawType) []string {
 		labels[i] = QuoteLiteral(l)
 	}
 	ddl := []string{unlessExists("CREATE TYPE " + name + " AS ENUM (" + strings.Join(labels, ", ") + ")")}
-	for i := range labels {
-		place := ""
-		if i > 0 {
-			place = " AFTER " + labels[i-1]
-		}
-		ddl = append(ddl, "ALTER TYPE "+name+" ADD VALUE IF NOT EXISTS "+labels[i]+place)
+	// From the last label backwards, the label that a new one stands before is there.
+	place := ""
+	for _, label := range slices.Backward(labels) {
+		ddl = append(ddl, "ALTER TYPE "+name+" ADD VALUE IF NOT EXISTS "+label+place)
+		place = " BEFORE " + label
 	}
 	return ddl
 }
