@@ -219,3 +219,27 @@ func TestLanes(t *testing.T) {
 		t.Errorf("an outstanding small change moved to lane %s", e.Lane)
 	}
 }
+
+// hazard A19: an entity that waits counts from its oldest change that is not
+// applied, else a run would end before what it was started for.
+func TestOldestUnappliedChange(t *testing.T) {
+	t.Parallel()
+	w := teamsWorld(t)
+	w.legacy(`INSERT INTO teams VALUES (1, 'Acme')`)
+	first := w.lsn
+	w.legacy(`UPDATE teams SET name = 'Acme 1'`) // before the evaluation
+	w.evaluate()
+	w.legacy(`UPDATE teams SET name = 'Acme 2'`) // and after it
+	w.evaluate()
+	position := func() int64 { return w.number(`SELECT commit_lsn FROM backstitch.entities`) }
+	if got := position(); got != int64(first) {
+		t.Errorf("the entity waits since %d, want %d", got, first)
+	}
+	w.exec(`UPDATE backstitch.entities SET status = 'current'`)
+	w.legacy(`UPDATE teams SET name = 'Acme 3'`)
+	last := w.lsn
+	w.evaluate()
+	if got := position(); got != int64(last) {
+		t.Errorf("the entity waits since %d, want %d", got, last)
+	}
+}

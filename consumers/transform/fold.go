@@ -58,7 +58,8 @@ type folded struct {
 	row  schemas.Row
 	base string
 	bulk bool
-	last *event // the newest event, for its place
+	// first and last are the oldest and the newest event, for their places.
+	first, last *event
 }
 
 // unresolved reports whether a value must come from the mirror.
@@ -86,7 +87,7 @@ func fold(events []*event, bulk func(schemas.Version) bool) []*folded {
 	for _, e := range events {
 		f := byKey[e.key]
 		if f == nil {
-			f = &folded{key: e.key, base: e.key}
+			f = &folded{key: e.key, base: e.key, first: e}
 			byKey[e.key] = f
 			rows = append(rows, f)
 		}

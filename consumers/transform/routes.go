@@ -19,10 +19,10 @@ import (
 type touchInfo struct {
 	// Bulk: rows of a source transaction of more than 1,000 rows (hazard C18).
 	Bulk      bool
-	CommitLSN schemas.LSN // the newest among the rows
+	CommitLSN schemas.LSN // the oldest among the rows
 	EndLSN    schemas.LSN // of the checkpoint that the fill goes to
 	Epoch     uint32
-	// CommitTime is the source's commit time of the newest row.
+	// CommitTime is the source's commit time of the oldest row.
 	CommitTime time.Time
 }
 
@@ -124,11 +124,12 @@ func touchSQL(kind consumers.Kind, part int, found string) string {
 }
 
 // touchAgain: one small change makes an entity's turn a live one, one change of a
-// row makes a delete earned.
+// row makes a delete earned, and the oldest change is what the entity is late by.
 const touchAgain = `ON CONFLICT (kind, part, org_key, key) DO UPDATE SET
 		wide = t.wide AND excluded.wide, earned = t.earned OR excluded.earned, cause = excluded.cause,
-		source_table = excluded.source_table, epoch = excluded.epoch,
-		commit_lsn = excluded.commit_lsn, end_lsn = excluded.end_lsn, committed_at = excluded.committed_at`
+		source_table = excluded.source_table, epoch = excluded.epoch, end_lsn = excluded.end_lsn,
+		commit_lsn = CASE WHEN t.epoch = excluded.epoch THEN least(t.commit_lsn, excluded.commit_lsn) ELSE excluded.commit_lsn END,
+		committed_at = CASE WHEN t.epoch = excluded.epoch THEN least(t.committed_at, excluded.committed_at) ELSE excluded.committed_at END`
 
 // columnsFound reads the keys from the changed rows themselves.
 func columnsFound(m *CompiledMapping, route CompiledRoute, changed string) string {

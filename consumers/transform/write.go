@@ -41,10 +41,12 @@ const failures = `SELECT k.*, s.revision, f.reason, f.detail
 	  AND (s.status, s.reason, s.detail) IS DISTINCT FROM ('parked', f.reason, f.detail)`
 
 // writeSQL stores new desired states, each under a revision above the stored one
-// and not below the position (hazard C12). Arguments: kind, commit LSN,
-// organizations and their partitions.
+// and not below the position (hazard C12). An entity's source position is that of
+// its oldest change that is not applied: while it waits, everything since then does
+// (hazard A19). Arguments: kind, commit LSN, organizations and their partitions.
 func writeSQL(differences string) string {
 	const keep = `CASE WHEN e.status = 'released' THEN `
+	const waits = `e.epoch = excluded.epoch AND e.status IN ('pending', 'deferred', 'blocked')`
 	return `INSERT INTO backstitch.entities AS e (kind, org_key, key, partition, lane, revision, desired, earned, wake_reason,
 			source_table, epoch, commit_lsn, end_lsn, committed_at)
 		SELECT $1, d.org_key, d.key, p.partition, CASE WHEN d.wide THEN 'backfill' ELSE 'live' END,
@@ -54,8 +56,9 @@ func writeSQL(differences string) string {
 		ON CONFLICT (kind, org_key, key) DO UPDATE SET
 			lane = ` + laneSQL + `, revision = greatest(e.revision + 1, excluded.revision),
 			desired = excluded.desired, earned = excluded.earned, wake_reason = excluded.wake_reason,
-			source_table = excluded.source_table, epoch = excluded.epoch, commit_lsn = excluded.commit_lsn,
-			end_lsn = excluded.end_lsn, committed_at = excluded.committed_at,
+			source_table = excluded.source_table, epoch = excluded.epoch, end_lsn = excluded.end_lsn,
+			commit_lsn = CASE WHEN ` + waits + ` THEN least(e.commit_lsn, excluded.commit_lsn) ELSE excluded.commit_lsn END,
+			committed_at = CASE WHEN ` + waits + ` THEN least(e.committed_at, excluded.committed_at) ELSE excluded.committed_at END,
 			status = ` + keep + `e.status ELSE 'pending' END, reason = ` + keep + `e.reason END,
 			detail = ` + keep + `e.detail END, due_at = ` + keep + `e.due_at END,
 			attempts = ` + keep + `e.attempts ELSE 0 END, consent_id = ` + keep + `e.consent_id END`
