@@ -23,7 +23,9 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", "4"); err != nil {
 		panic(err)
 	}
-	goleak.VerifyTestMain(m)
+	// Without a shared server testenv starts one that ends with the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/backstitch/backstitch/pipeline/sandbox/process.Start.func1"),
+		goleak.IgnoreAnyFunction("os/exec.(*Cmd).writerDescriptor.func1"))
 }
 
 // source is a database of a test's own and a superuser's session on it.
