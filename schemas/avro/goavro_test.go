@@ -34,6 +34,9 @@ func everyKind() (*schemas.Relation, []kind) {
 	for _, k := range kinds() { // a constant default turns the union around
 		if def, ok := map[string]string{"int4": "5", "text": "x", "timestamptz": "2024-01-01 00:00:00+00", "numeric_10_2": "1.50"}[k.name]; ok {
 			for _, notNull := range []bool{false, true} {
+				if !notNull && k.branch == "bytes.decimal" {
+					continue // goavro refuses such a schema; TestNullableDecimalWithDefault
+				}
 				add(fmt.Sprintf("default_%t_%s", notNull, k.name), k, notNull)
 				last := &rel.Columns[len(rel.Columns)-1]
 				last.HasDefault, last.Default = true, def
