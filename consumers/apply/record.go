@@ -77,13 +77,13 @@ func (tn *turn) record(ctx context.Context, v *verdict) error {
 		r.ConsentID = st.ConsentID
 	}
 	if st.Key.Kind == consumers.Organization {
-		// members that wait for it are blocked from now on (hazard A23)
-		r.WakeMembers = r.WakeMembers || v.status == consumers.Parked || v.status == consumers.AwaitingConsent
+		// Those that wait for it may go on, or are blocked from now on (hazard A23).
+		r.WakeMembers = r.WakeMembers || v.status != consumers.Pending && v.status != consumers.Deferred
 	} else {
 		r.WakeMembers = false
 	}
 	keep := tn.digest.applied(st)
-	if !v.unknown && !sameClaims(tn.held, keep) {
+	if !v.unknown && st.Mark == nil && !sameClaims(tn.held, keep) { // in doubt it may hold both
 		r.Reclaim, r.Keep = true, keep
 	}
 	ok, err := tn.records.do(ctx, r)

@@ -1,6 +1,8 @@
 package apply
 
 import (
+	"slices"
+
 	"github.com/backstitch/backstitch/consumers/ledger"
 )
 
@@ -76,16 +78,23 @@ func (s *subject) adopt(r *observed, digest digester) {
 	st.StytchID, st.OrganizationID = r.id, s.organizationID
 	st.Applied = ledger.Applied{}
 	s.read, s.foreign = r, map[string]bool{}
+	var sent map[string]any // by a call of ours in flight
+	if st.Mark != nil {
+		sent = st.Mark.Maybe
+	}
 	for name, v := range r.values {
-		if _, managed := s.want[name]; managed || name == fieldExternal || name == fieldOrgExt {
-			st.Applied[name] = ledger.Value{V: known(v, s.want[name], nil)}
+		_, managed := s.want[name]
+		_, ours := sent[name]
+		switch {
+		case managed, ours, name == fieldExternal, name == fieldOrgExt, slices.Contains(unique[st.Key.Kind], name): // it holds them, wanted or not
+			st.Applied[name] = ledger.Value{V: known(v, s.want[name], sent[name])}
 		}
 	}
 	if r.passwordID == "" {
 		return
 	}
-	if st.Mark != nil && text(st.Mark.Maybe[fieldHash]) != "" {
-		s.ours(r.passwordID, text(st.Mark.Maybe[fieldHash]), digest)
+	if hash := text(sent[fieldHash]); hash != "" {
+		s.ours(r.passwordID, hash, digest)
 		return
 	}
 	s.foreign[fieldHash] = true // hazard A8

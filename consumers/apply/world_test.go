@@ -28,7 +28,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/backstitch/backstitch/pipeline/sandbox/process.Start.func1"),
+		goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
 }
 
 const (

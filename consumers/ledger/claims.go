@@ -47,14 +47,15 @@ const (
 
 	// An entity keeps exactly the claims that are named; the rest it gives up.
 	releaseSQL = `DELETE FROM backstitch.claims c
-		USING unnest($1::text[], $2::text[], $3::text[]) AS i(kind, org_key, key)
-		WHERE (c.kind, c.org_key, c.key) = (i.kind, i.org_key, i.key)
-		  AND NOT EXISTS (SELECT FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[]) AS k(kind, org_key, key, scope, field, value_digest)
-		                  WHERE (k.kind, k.org_key, k.key, k.scope, k.field, k.value_digest) = (c.kind, c.org_key, c.key, c.scope, c.field, c.value_digest))`
+		USING unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::bigint[]) AS o(kind, org_key, key, partition, term)
+		WHERE (c.kind, c.org_key, c.key) = (o.kind, o.org_key, o.key)
+		  AND NOT EXISTS (SELECT FROM unnest($6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bytea[]) AS k(kind, org_key, key, scope, field, value_digest)
+		                  WHERE (k.kind, k.org_key, k.key, k.scope, k.field, k.value_digest) = (c.kind, c.org_key, c.key, c.scope, c.field, c.value_digest)) AND` + heldSQL
 
 	keepSQL = `INSERT INTO backstitch.claims (kind, org_key, key, scope, field, value_digest)
-		SELECT k.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[]) AS k(kind, org_key, key, scope, field, value_digest)
-		ORDER BY 4, 5, 6 ON CONFLICT DO NOTHING`
+		SELECT kind, org_key, key, scope, field, value_digest
+		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::int[], $8::bigint[]) AS o(kind, org_key, key, scope, field, value_digest, partition, term)
+		WHERE` + heldSQL + ` ORDER BY 4, 5, 6 ON CONFLICT DO NOTHING`
 
 	// Waiters whose value nobody holds any more are due. Fields and scopes narrow
 	// the look to what this batch may have freed or begun to wait for.

@@ -5,7 +5,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// held restricts an effect to entities whose lease is still ours: the lease rows
+// heldSQL restricts an effect to entities whose lease is still ours: the lease rows
 // are locked since the batch's first statement.
 const heldSQL = ` EXISTS (SELECT FROM backstitch.leases l WHERE (l.partition, l.term) = (o.partition, o.term))`
 
@@ -35,8 +35,8 @@ const (
 // the records needs it. They come after the records: a row that is recorded and
 // woken in one batch ends up woken.
 func effects(batch *pgx.Batch, records []Record) {
-	var wake, end orgs
-	var reclaim []consumers.Key
+	var wake, end, reclaim orgs
+	var reclaimed []consumers.Key
 	var keep, waits claimRows
 	scopes := map[string]bool{}
 	for _, r := range records {
@@ -48,11 +48,12 @@ func effects(batch *pgx.Batch, records []Record) {
 			scopes[r.Key.Organization] = true
 		}
 		if r.Reclaim {
-			reclaim = append(reclaim, r.Key)
-			keep.add(r.Key, r.Keep)
+			reclaim.add(r)
+			reclaimed = append(reclaimed, r.Key)
+			keep.add(r, r.Keep)
 			scopes[r.Key.Organization], scopes[""] = true, true
 		}
-		waits.add(r.Key, r.Waits)
+		waits.add(r, r.Waits)
 		for _, c := range r.Waits {
 			scopes[c.Scope] = true
 		}
@@ -64,12 +65,12 @@ func effects(batch *pgx.Batch, records []Record) {
 	if len(wake.keys) > 0 {
 		batch.Queue(wakeMembersSQL, wake.keys, wake.ids, wake.partitions, wake.terms)
 	}
-	if len(reclaim) > 0 {
-		kinds, orgKeys, ids := keyColumns(reclaim)
-		batch.Queue(releaseSQL, kinds, orgKeys, ids, keep.kinds, keep.orgs, keep.ids, keep.scopes, keep.fields, keep.digests)
+	if len(reclaimed) > 0 {
+		kinds, orgKeys, ids := keyColumns(reclaimed)
+		batch.Queue(releaseSQL, kinds, orgKeys, ids, reclaim.partitions, reclaim.terms, keep.kinds, keep.orgs, keep.ids, keep.scopes, keep.fields, keep.digests)
 	}
 	if len(keep.kinds) > 0 {
-		batch.Queue(keepSQL, keep.kinds, keep.orgs, keep.ids, keep.scopes, keep.fields, keep.digests)
+		batch.Queue(keepSQL, keep.kinds, keep.orgs, keep.ids, keep.scopes, keep.fields, keep.digests, keep.partitions, keep.terms)
 	}
 	if len(waits.kinds) > 0 {
 		batch.Queue(waitSQL, waits.scopes, waits.fields, waits.digests, waits.kinds, waits.orgs, waits.ids)
@@ -97,10 +98,14 @@ func (o *orgs) add(r Record) {
 type claimRows struct {
 	kinds, orgs, ids, scopes, fields []string
 	digests                          [][]byte
+	partitions                       []int32
+	terms                            []int64
 }
 
-func (c *claimRows) add(k consumers.Key, claims []Claim) {
+func (c *claimRows) add(r Record, claims []Claim) {
 	for _, claim := range claims {
+		k := r.Key
+		c.partitions, c.terms = append(c.partitions, r.Partition), append(c.terms, r.Term)
 		c.kinds, c.orgs, c.ids = append(c.kinds, string(k.Kind)), append(c.orgs, k.Organization), append(c.ids, k.Entity)
 		c.scopes, c.fields, c.digests = append(c.scopes, claim.Scope), append(c.fields, claim.Field), append(c.digests, claim.Digest)
 	}
