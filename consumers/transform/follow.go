@@ -155,21 +155,8 @@ func (o *owner) advance(ctx context.Context, stopping <-chan struct{}, target *f
 	if err := o.assign(c); err != nil {
 		return err
 	}
-	ends := o.ends(c)
-	for {
-		if isClosed(stopping) {
-			return nil
-		}
-		b, arrived, err := o.reader.take(ctx, ends, o.cfg.BatchRows, o.cfg.BatchBytes)
-		if err != nil {
-			return err
-		}
-		if err := o.fill(ctx, b, c.Position.EndLSN); err != nil {
-			return err
-		}
-		if arrived {
-			break
-		}
+	if done, err := o.fillTo(ctx, stopping, c); err != nil || !done {
+		return err
 	}
 	if err := o.arrive(ctx, target); err != nil {
 		return err
@@ -181,6 +168,53 @@ func (o *owner) advance(ctx context.Context, stopping <-chan struct{}, target *f
 	}
 	o.commitGroup(ctx)
 	return nil
+}
+
+// fillTo fills everything before the checkpoint's ends in bounded transactions
+// (hazard C14); done is false when stopping came between. While the ledger works on
+// one batch, the next one is gathered.
+func (o *owner) fillTo(ctx context.Context, stopping <-chan struct{}, c *schemas.Checkpoint) (done bool, err error) {
+	ends := o.ends(c)
+	ctx, cancel := context.WithCancel(ctx)
+	type taken struct {
+		b       *batch
+		arrived bool
+		err     error
+	}
+	gather := func() <-chan taken {
+		next := make(chan taken, 1)
+		go func() {
+			b, arrived, err := o.reader.take(ctx, ends, o.cfg.BatchRows, o.cfg.BatchBytes)
+			next <- taken{b, arrived, err}
+		}()
+		return next
+	}
+	next := gather()
+	for {
+		var t taken
+		select {
+		case t = <-next:
+		case <-stopping:
+			cancel()
+			<-next
+			return false, nil
+		}
+		if t.err != nil {
+			cancel()
+			return false, t.err
+		}
+		if !t.arrived {
+			next = gather()
+		}
+		err := o.fill(ctx, t.b, c.Position.EndLSN)
+		if err != nil || t.arrived || isClosed(stopping) {
+			cancel()
+			if !t.arrived {
+				<-next // what it took is read again by the next owner
+			}
+			return err == nil && t.arrived, err
+		}
+	}
 }
 
 // assign starts to read the topics that the checkpoint knows and nobody reads yet.

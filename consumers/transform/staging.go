@@ -20,6 +20,7 @@ type staging struct {
 	images, old, partial, gone string
 	columns, keys              string // lists, quoted
 	used                       int    // rows since they were last truncated
+	detour                     int    // so many batches do not go straight to the mirror
 	sql                        stagingSQL
 }
 
