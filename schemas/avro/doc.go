@@ -38,4 +38,13 @@
 //   - bit(1), money and hstore have the attribute backstitch.type on their Avro
 //     type, and a column whose name Avro forbids has backstitch.column on its field:
 //     the decoder needs them, other readers ignore them.
+//
+// The default of a nullable decimal column stands in the schema as Debezium writes
+// it, which is right; goavro refuses such a schema, so a reader in Go takes another
+// library or reads with a Decoder.
+//
+// Debezium's own records are read as well. What its forms have lost stays lost: the
+// months of an interval, the leading zeros of bit varying, the offset of time with
+// time zone; and its bit(1), money and hstore cannot be told from boolean, numeric
+// and json.
 package avro

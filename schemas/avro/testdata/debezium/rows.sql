@@ -1,0 +1,6 @@
+insert into tm.types(id,i2,i8,f4,f8,t,vc,c,u,ts,ts3,ts0,tstz,d,tm,tm3,ttz,iv,n102,n,m,js,jsb,mood,bin,ta,ia,na,tsa,ua,ip,cd,mac,bt,bt5,vb,ci,hs,lt,x,dom,r,tsr,pt,tsv,o,nn_ts,nn_nodef,big)
+values (10,-32768,9223372036854775807,1.5,0.1,'héllo ☃','vc','ch','a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11','2024-02-29 12:34:56.123456','2024-02-29 12:34:56.123456','2024-02-29 12:34:56.5',
+ '2024-02-29 12:34:56.123456+02','2024-02-29','23:59:59.123456','23:59:59.123','10:11:12.123456+02','1 year 2 mons 3 days 04:05:06.789',12345678.90,123.4500,'1234.56','{"b": 1, "a":[1, 2]}','{"b": 1, "a":[1, 2]}','happy',
+ '\xdeadbeef00','{a,NULL,"c,d"}','{1,NULL,3}','{1.10,2.20}','{2024-02-29 12:34:56.123456+02}','{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}','192.168.1.7/24','10.0.0.0/8','08:00:2b:01:02:03',B'1',B'10101',B'110011','CiText','a=>1, b=>NULL','Top.Sci.Astro','<a>1</a>',7,'[1,5)','["2024-01-01 00:00+00","2024-02-01 00:00+00")','(1.5,-2)','a fat cat'::tsvector,4294967295,'2024-01-01 00:00:00.5+00','req',repeat('x',10000));
+insert into tm.types(id,nn_nodef,nn_ts) values (11,'all nulls','2024-01-01 00:00+00');
+insert into tm.types(id,nn_nodef,nn_ts,ts,tstz,d,f8,tm,ts3,i4) values (12,'extremes','infinity','infinity','-infinity','infinity','NaN','24:00:00','-infinity',0);
