@@ -18,6 +18,7 @@ import (
 	"github.com/backstitch/backstitch/consumers/stytch"
 	"github.com/backstitch/backstitch/consumers/transform"
 	"github.com/backstitch/backstitch/pipeline/config"
+	"github.com/backstitch/backstitch/producers"
 )
 
 // Deps are the clients that the pipeline builds from the same configuration.
@@ -35,7 +36,8 @@ type Deps struct {
 	// Patience bounds a connection attempt; 0 means 10 s.
 	Patience time.Duration
 	// CountFor bounds each query that reads the legacy tables; 0 means 60 s. What
-	// takes longer is left uncounted, and said so.
+	// takes longer is left uncounted, and said so. Below 0 nothing is counted: the
+	// counts read every row that the mapping reads, several times.
 	CountFor time.Duration
 }
 
@@ -49,6 +51,9 @@ type check struct {
 	ledger *pgx.Conn
 	system string          // the source's system identifier, "" when unknown
 	plan   *transform.Plan // nil when the mapping does not compile
+
+	captured []producers.CapturedTable // nil when one of them cannot be
+	public   publicationState
 }
 
 // Check looks at everything that the configuration names.
@@ -69,6 +74,7 @@ func Check(ctx context.Context, cfg *config.Config, deps Deps) *Report {
 		c.publication(ctx)
 		c.slot(ctx)
 		c.mapping(ctx)
+		c.published()
 		c.toast(ctx)
 	}
 	if c.openLedger(ctx) {
@@ -79,7 +85,7 @@ func Check(ctx context.Context, cfg *config.Config, deps Deps) *Report {
 	c.kafka(ctx)
 	c.registry(ctx)
 	c.stytch(ctx)
-	if c.plan != nil {
+	if c.plan != nil && c.deps.CountFor > 0 {
 		c.forecast(ctx)
 	}
 	c.report.sort()

@@ -81,6 +81,19 @@ func TestFindings(t *testing.T) {
 		{"source.row_filter", Warning, "acme.yaml:2", "row filter on public.users", func(b *bundle) {
 			b.exec("CREATE PUBLICATION backstitch_" + b.environment["PREFIX"] + " FOR TABLE teams, users WHERE (id > 0), members")
 		}},
+		{"source.publication", Error, "acme.yaml:2", "leaves out columns of public.users that the mapping reads: verified", func(b *bundle) {
+			b.exec("CREATE PUBLICATION backstitch_" + b.environment["PREFIX"] + " FOR TABLE teams, users (id, email, name, password), members")
+		}},
+		{"source.publication", Warning, "acme.yaml:2", "has tables that are not captured: public.notes", func(b *bundle) {
+			b.exec("CREATE TABLE notes (id int PRIMARY KEY)")
+			b.exec("CREATE PUBLICATION backstitch_" + b.environment["PREFIX"] + " FOR TABLE teams, users, members, notes")
+		}},
+		{"source.publication", Error, "acme.yaml:2", "sends changes of public.members under the names of its partitions", func(b *bundle) {
+			b.exec("DROP TABLE members")
+			b.exec("CREATE TABLE members (team_id int, user_id int, role text NOT NULL, PRIMARY KEY (team_id, user_id)) PARTITION BY HASH (team_id)")
+			b.exec("CREATE TABLE members_0 PARTITION OF members FOR VALUES WITH (MODULUS 1, REMAINDER 0)")
+			b.exec("CREATE PUBLICATION backstitch_" + b.environment["PREFIX"] + " FOR TABLE teams, users, members")
+		}},
 		{"source.slot", Error, "acme.yaml:2", "is not ours: plugin test_decoding", func(b *bundle) {
 			b.exec("SELECT pg_create_logical_replication_slot($1, 'test_decoding')", "backstitch_"+b.environment["PREFIX"])
 		}},

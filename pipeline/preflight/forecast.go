@@ -157,28 +157,16 @@ func (c *check) hashes(ctx context.Context) (int64, bool) {
 	if returns(m, "email_verified") && !m.AssumeEmailsVerified {
 		verified = "coalesce(q.email_verified, false)"
 	}
-	counts, unverified, sent := map[hash.Class]int64{}, int64(0), int64(0)
+	tally := hashTally{counts: map[hash.Class]int64{}}
 	err := c.read(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT coalesce(q.password_hash::text, ''), `+verified+` FROM `+from(m)+``)
+		rows, err := tx.Query(ctx, `SELECT coalesce(q.password_hash::text, ''), `+verified+` FROM `+from(m))
 		if err != nil {
 			return err
 		}
 		var legacy string
 		var isVerified bool
 		_, err = pgx.ForEachRow(rows, []any{&legacy, &isVerified}, func() error {
-			class := hash.ClassOf(legacy, hash.Options{})
-			_, cannot := hash.Convert(legacy, hash.Options{})
-			if cannot != nil && hash.Supported(class) {
-				class += ", damaged"
-			}
-			counts[class]++
-			switch {
-			case cannot != nil || class == hash.NoPassword:
-			case !isVerified:
-				unverified++
-			default:
-				sent++
-			}
+			tally.add(legacy, isVerified)
 			return nil
 		})
 		return err
@@ -187,8 +175,30 @@ func (c *check) hashes(ctx context.Context) (int64, bool) {
 		c.uncounted("members.select", "password hashes", err)
 		return 0, false
 	}
-	c.reportHashes(counts, unverified)
-	return sent, true
+	c.reportHashes(tally.counts, tally.unverified)
+	return tally.sent, true
+}
+
+// hashTally counts hashes without keeping one.
+type hashTally struct {
+	counts           map[hash.Class]int64
+	unverified, sent int64
+}
+
+func (t *hashTally) add(legacy string, verified bool) {
+	class := hash.ClassOf(legacy, hash.Options{})
+	_, cannot := hash.Convert(legacy, hash.Options{})
+	if cannot != nil && hash.Supported(class) {
+		class += ", damaged"
+	}
+	t.counts[class]++
+	switch {
+	case cannot != nil || class == hash.NoPassword:
+	case verified:
+		t.sent++
+	default:
+		t.unverified++
+	}
 }
 
 func (c *check) reportHashes(counts map[hash.Class]int64, unverified int64) {

@@ -29,7 +29,7 @@ func (c *check) stytch(ctx context.Context) {
 		c.find(Warning, "stytch.rate_limit", "stytch.rate_limit", "Stay at 60/s unless Stytch's support raised the project's limits",
 			"the pace is %s, and Stytch asks migrations to stay at %d/s or below", c.cfg.Stytch.RateLimit, migrationRate)
 	}
-	if c.plan != nil {
+	if c.plan != nil && c.deps.CountFor > 0 {
 		c.roles(ctx, policy)
 	}
 }

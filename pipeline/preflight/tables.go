@@ -3,7 +3,6 @@ package preflight
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -71,7 +70,7 @@ func (c *check) privileges(ctx context.Context) {
 
 // tables checks that every table's changes can be keyed (hazard S21).
 func (c *check) tables(ctx context.Context) {
-	_, err := producers.DescribeTables(ctx, c.source, c.cfg.Source.Tables)
+	captured, err := producers.DescribeTables(ctx, c.source, c.cfg.Source.Tables)
 	var refused *producers.Refused
 	switch {
 	case errors.As(err, &refused):
@@ -80,6 +79,8 @@ func (c *check) tables(ctx context.Context) {
 		}
 	case err != nil:
 		c.failed("source.table", "source.tables", redact.SQLError(err))
+	default:
+		c.captured = captured
 	}
 }
 
@@ -107,108 +108,6 @@ func (c *check) toast(ctx context.Context) {
 				"%s stores large values out of line, and the mapping reads %s: an update that changes the primary key does not carry them", t, strings.Join(columns, ", "))
 		}
 	}
-}
-
-// publicationState is the publication as it is.
-type publicationState struct {
-	exists, all, insert, update, remove, truncate, viaRoot bool
-	columns                                                map[schemas.Table][]string
-	filters                                                map[schemas.Table]string
-}
-
-func (c *check) readPublication(ctx context.Context) (publicationState, error) {
-	p := publicationState{columns: map[schemas.Table][]string{}, filters: map[schemas.Table]string{}}
-	err := c.source.QueryRow(ctx, `SELECT puballtables, pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot FROM pg_publication WHERE pubname = $1`,
-		c.cfg.Source.Publication).Scan(&p.all, &p.insert, &p.update, &p.remove, &p.truncate, &p.viaRoot)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return p, nil
-	}
-	if err != nil {
-		return p, err
-	}
-	p.exists = true
-	rows, err := c.source.Query(ctx, `SELECT schemaname, tablename, coalesce(attnames::text[], '{}'), coalesce(rowfilter, '')
-		FROM pg_publication_tables WHERE pubname = $1`, c.cfg.Source.Publication)
-	if err != nil {
-		return p, err
-	}
-	var t schemas.Table
-	var columns []string
-	var filter string
-	_, err = pgx.ForEachRow(rows, []any{&t.Schema, &t.Name, &columns, &filter}, func() error {
-		p.columns[t], p.filters[t] = slices.Clone(columns), filter
-		return nil
-	})
-	return p, err
-}
-
-func (c *check) publication(ctx context.Context) {
-	p, err := c.readPublication(ctx)
-	if err != nil {
-		c.failed("source.publication", "source.publication", redact.SQLError(err))
-		return
-	}
-	const key = "source.publication"
-	name := schemas.QuoteIdent(c.cfg.Source.Publication)
-	if !p.exists {
-		c.mayPublish(ctx, "CREATE PUBLICATION "+name+" FOR TABLE "+sqlList(c.cfg.Source.Tables)+" WITH (publish_via_partition_root = true)", true)
-		return
-	}
-	if p.all {
-		c.find(Error, "source.publication", key, "Name another publication: one for these tables alone is made",
-			"publication %s is FOR ALL TABLES: what it sends changes with every new table", c.cfg.Source.Publication)
-		return
-	}
-	if !p.insert || !p.update || !p.remove || !p.truncate {
-		c.find(Error, "source.publication", key, "ALTER PUBLICATION "+name+" SET (publish = 'insert, update, delete, truncate')",
-			"publication %s leaves out a kind of change: it would never reach Stytch", c.cfg.Source.Publication)
-	}
-	missing := slices.DeleteFunc(slices.Clone(c.cfg.Source.Tables), func(t schemas.Table) bool { _, in := p.columns[t]; return in })
-	if len(missing) > 0 {
-		c.mayPublish(ctx, "ALTER PUBLICATION "+name+" ADD TABLE "+sqlList(missing), false)
-	}
-	for _, t := range c.cfg.Source.Tables {
-		if p.filters[t] != "" {
-			c.find(Warning, "source.row_filter", key, "Leave the filter out, or keep it if the mapping needs no row that it hides",
-				"publication %s has a row filter on %s: a row that leaves the filter arrives as a delete", c.cfg.Source.Publication, t)
-		}
-	}
-}
-
-// mayPublish checks that a run may change the publication, or says what to run.
-func (c *check) mayPublish(ctx context.Context, sql string, create bool) {
-	const key = "source.publication"
-	what := "lacks tables"
-	if create {
-		what = "does not exist"
-	}
-	if !c.cfg.Source.CreatePublication {
-		c.find(Error, "source.publication", "source.create_publication", "Run as the tables' owner: "+sql, "publication %s %s, and source.create_publication is false", c.cfg.Source.Publication, what)
-		return
-	}
-	var mayCreate bool
-	if err := c.source.QueryRow(ctx, `SELECT has_database_privilege(current_database(), 'CREATE')`).Scan(&mayCreate); err != nil {
-		c.failed("source.publication", key, redact.SQLError(err))
-		return
-	}
-	rights, err := c.rights(ctx)
-	if err != nil {
-		c.failed("source.publication", key, redact.SQLError(err))
-		return
-	}
-	foreign := slices.ContainsFunc(rights, func(r right) bool { return !r.owner })
-	if foreign || create && !mayCreate {
-		c.find(Error, "source.publication", key, "Run as the tables' owner: "+sql,
-			"publication %s %s, and the role may not change that: it needs CREATE on the database and the ownership of the tables", c.cfg.Source.Publication, what)
-	}
-}
-
-func sqlList(tables []schemas.Table) string {
-	names := make([]string, len(tables))
-	for i, t := range tables {
-		names[i] = t.SQL()
-	}
-	return strings.Join(names, ", ")
 }
 
 // slot checks the slot if there is one.
