@@ -58,7 +58,7 @@ func describe(t *testing.T, conn *pgx.Conn) map[string]producers.CapturedTable {
 	}
 	byName := map[string]producers.CapturedTable{}
 	for _, c := range tables {
-		byName[c.Relation.Table.String()] = c
+		byName[c.Relation.String()] = c
 	}
 	return byName
 }

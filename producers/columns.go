@@ -142,8 +142,10 @@ func queryColumns(ctx context.Context, conn *pgx.Conn, tables []rawTable, versio
 		c         rawColumn
 		generated bool
 	)
-	_, err = pgx.ForEachRow(rows, []any{&relid, &c.number, &c.Name, &c.typeOID, &c.typeMod, &c.NotNull, &generated,
-		&c.Type.Declared, &c.def, &c.fixed}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{
+		&relid, &c.number, &c.Name, &c.typeOID, &c.typeMod, &c.NotNull, &generated,
+		&c.Type.Declared, &c.def, &c.fixed,
+	}, func() error {
 		t := &tables[slices.IndexFunc(tables, func(t rawTable) bool { return t.oid == relid })]
 		switch {
 		case generated && (version < 180000 || t.published == nil):

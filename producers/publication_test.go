@@ -71,6 +71,7 @@ func TestGeneratedColumns(t *testing.T) {
 	if err := conn.QueryRow(t.Context(), "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
 		t.Fatal(err)
 	}
+	t.Logf("server %d", version)
 	run(t, conn, "CREATE PUBLICATION p FOR TABLE t")
 	if got := shape(describe(t, conn)["public.t"]); !strings.HasPrefix(got, "[id] ") {
 		t.Errorf("by default: %s", got)

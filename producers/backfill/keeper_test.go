@@ -175,6 +175,31 @@ func TestKeeperGivesWay(t *testing.T) {
 	}
 }
 
+// TestReadersGiveWay: readers hold locks that the keeper does not, those on
+// indexes; who waits for one counts as well.
+func TestReadersGiveWay(t *testing.T) {
+	t.Parallel()
+	s := newSource(t, "CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t SELECT generate_series(1, 1000)")
+	table, snapshot := s.describe(t, "t"), s.snapshot(t)
+	k := keeper(t, s)
+	var reindex <-chan error
+	err := backfill.Read(t.Context(), backfill.Config{RangeRows: 10}, s.cfg, snapshot, table, nil, nil, func(context.Context, backfill.Batch) error {
+		if reindex != nil {
+			return nil
+		}
+		reindex, _ = s.background(t, "REINDEX TABLE t")
+		select {
+		case <-k.Blocking():
+			return nil
+		case <-time.After(30 * time.Second):
+			return errors.New("the keeper never noticed")
+		}
+	})
+	if err := errors.Join(err, <-reindex); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestKeeperDoesNotQueueForLong(t *testing.T) {
 	t.Parallel()
 	s := newSource(t, "CREATE TABLE t (id int PRIMARY KEY)", "BEGIN", "ALTER TABLE t ADD COLUMN v int")

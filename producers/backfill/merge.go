@@ -23,10 +23,10 @@ func Merge(p schemas.TableProgress, r schemas.Range) schemas.TableProgress {
 			kept = append(kept, have)
 		}
 	}
-	p.Ranges = append(kept, r)
 	if r.From == nil && r.To == nil {
-		p.Ranges = []schemas.Range{r}
-		p.Done = true
+		kept, p.Done = nil, true
 	}
+	kept = append(kept, r)
+	p.Ranges = kept
 	return p
 }

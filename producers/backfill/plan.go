@@ -61,7 +61,7 @@ func newQueue(cfg Config, tables []producers.CapturedTable, progress map[string]
 		q.buffers <- &buffer{}
 	}
 	for i := range tables {
-		p := progress[tables[i].Relation.Table.String()]
+		p := progress[tables[i].Relation.String()]
 		if !p.Done {
 			q.tables = append(q.tables, &tableWork{table: &tables[i], ranges: p.Ranges})
 		}

@@ -79,7 +79,7 @@ func checkExact(t *testing.T, rt *rapid.T, s source, table, value string) {
 	captured := s.describe(t, table)
 	seen := map[string]int{}
 	progress := map[string]schemas.TableProgress{}
-	name := captured[0].Relation.Table.String()
+	name := captured[0].Relation.String()
 	lasts := 0
 	for run := 0; !progress[name].Done; run++ {
 		if run > 40 {
