@@ -216,17 +216,20 @@ func TestDigest(t *testing.T) {
 	}
 }
 
-func TestSchemaIsDocumented(t *testing.T) {
+// TestDocumented: the documents that are made from the tags are up to date.
+func TestDocumented(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join("..", "..", "docs", "config.schema.json")
-	if *update {
-		if err := os.WriteFile(path, Schema(), 0o644); err != nil {
-			t.Fatal(err)
+	for name, want := range map[string]string{"config.schema.json": string(Schema()), "configuration.md": Reference()} {
+		path := filepath.Join("..", "..", "docs", name)
+		if *update {
+			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil || string(got) != string(Schema()) {
-		t.Errorf("docs/config.schema.json is not the format's (%v): go test ./pipeline/config -update", err)
+		got, err := os.ReadFile(path)
+		if err != nil || string(got) != want {
+			t.Errorf("docs/%s is not the format's (%v): go test ./pipeline/config -update", name, err)
+		}
 	}
 }
 
