@@ -105,8 +105,10 @@ func (a *announcer) announceAll(ctx context.Context, stopping <-chan struct{}) e
 		kind consumers.Kind
 	}
 	queues := []queue{
-		{schemas.LaneLive, consumers.Organization}, {schemas.LaneLive, consumers.Member},
-		{schemas.LaneBackfill, consumers.Organization}, {schemas.LaneBackfill, consumers.Member},
+		{schemas.LaneLive, consumers.Organization},
+		{schemas.LaneLive, consumers.Member},
+		{schemas.LaneBackfill, consumers.Organization},
+		{schemas.LaneBackfill, consumers.Member},
 	}
 	after := map[queue]position{}
 	for i := 0; i < len(queues); {

@@ -19,8 +19,6 @@ import (
 // listener reads the apply topics of a prefix.
 type listener struct {
 	client *kgo.Client
-	mu     sync.Mutex
-	wakes  []string // lane kind org entity revision partition
 }
 
 func listen(t testing.TB, brokers []string, prefix string) *listener {

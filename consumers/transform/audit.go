@@ -3,6 +3,7 @@ package transform
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/internal/redact"
@@ -48,13 +49,15 @@ func (e *evaluator) run(ctx context.Context, stopping <-chan struct{}) error {
 				e.finished(ctx, a, err)
 			case <-stopping:
 				cancel()
-				<-done
-				e.busy.Store(false)
+				e.finished(ctx, a, <-done)
 				return nil
 			}
 		}
 	}
 }
+
+// auditRetry is how long a failed audit waits for its next turn.
+const auditRetry = time.Minute
 
 // abandon gives a waiting audit's connection back.
 func (e *evaluator) abandon(ctx context.Context) {
@@ -66,15 +69,18 @@ func (e *evaluator) abandon(ctx context.Context) {
 	}
 }
 
-// finished logs an audit that failed: it is due again, and following goes on.
+// finished logs an audit that failed: it is due again, and following goes on. One
+// that was interrupted says nothing.
 func (e *evaluator) finished(ctx context.Context, a *audit, err error) {
 	e.busy.Store(false)
-	result := "done"
-	if err != nil && ctx.Err() == nil {
-		result = "failed"
+	switch {
+	case err == nil:
+		e.metrics.audits.WithLabelValues(a.cause, "done").Inc()
+	case ctx.Err() == nil:
+		e.metrics.audits.WithLabelValues(a.cause, "failed").Inc()
+		e.notBefore.Store(e.now().Add(auditRetry).UnixNano())
 		e.log.ErrorContext(ctx, "an audit failed and will be tried again", "cause", a.cause, "error", redact.SQLError(err))
 	}
-	e.metrics.audits.WithLabelValues(a.cause, result).Inc()
 }
 
 func (a *audit) close(ctx context.Context) {
@@ -131,6 +137,9 @@ func (e *evaluator) work(ctx context.Context, a *audit) error {
 }
 
 func (e *evaluator) compareAll(ctx context.Context, a *audit, m *CompiledMapping) error {
+	if _, err := a.tx.Exec(ctx, "DELETE FROM pg_temp.backstitch_todo"); err != nil {
+		return err
+	}
 	nulls, err := e.listOrganizations(ctx, a.tx, m, func(tx pgx.Tx, list string) error {
 		_, err := tx.Exec(ctx, "INSERT INTO pg_temp.backstitch_todo SELECT org_key FROM ("+list+") l ON CONFLICT DO NOTHING")
 		return err
@@ -138,20 +147,19 @@ func (e *evaluator) compareAll(ctx context.Context, a *audit, m *CompiledMapping
 	if err != nil {
 		return err
 	}
-	part, size := partOf(m.Kind, []string{m.Keys[0].Name}), firstChunk(m.Kind)
-	suspects := suspects(a, m)
-	for {
-		taken, judged, differ, err := e.compare(ctx, a, m, part, size)
+	size, suspects := firstChunk(m.Kind), suspects(a, m)
+	for after := (*string)(nil); ; {
+		c, err := e.compare(ctx, a, m, after, size)
 		if err != nil {
 			return err
 		}
-		if taken == 0 {
+		if c.taken == 0 {
 			break
 		}
-		if err := e.report(ctx, a, m, judged, differ, suspects); err != nil {
+		if err := e.report(ctx, a, m, c, suspects); err != nil {
 			return err
 		}
-		size = nextChunk(size, judged)
+		after, size = &c.last, nextChunk(size, c.judged)
 	}
 	return e.inTx(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, "UPDATE backstitch.passes SET null_keys = null_keys + $2 WHERE id = $1", a.pass, nulls)
@@ -166,32 +174,51 @@ type difference struct {
 	revision int64
 }
 
-// compare judges the next chunk under the snapshot.
-func (e *evaluator) compare(ctx context.Context, a *audit, m *CompiledMapping, part, size int) (taken, judged int64, differ []difference, err error) {
-	if err := clearWorkspace(ctx, a.tx); err != nil {
-		return 0, 0, nil, err
+// compared is what came of a chunk.
+type compared struct {
+	taken, judged int64
+	last          string // its last organization
+	differ        []difference
+}
+
+// compare judges the organizations after one, at most size of them, under the
+// snapshot. The workspace is filled in a savepoint that is rolled back, files and
+// all: a long audit leaves nothing behind.
+func (e *evaluator) compare(ctx context.Context, a *audit, m *CompiledMapping, after *string, size int) (c compared, err error) {
+	tx, err := a.tx.Begin(ctx)
+	if err != nil {
+		return c, err
 	}
-	tag, err := a.tx.Exec(ctx, `WITH taken AS (
-			DELETE FROM pg_temp.backstitch_todo WHERE org_key IN (SELECT org_key FROM pg_temp.backstitch_todo ORDER BY 1 LIMIT $1) RETURNING org_key)
-		INSERT INTO pg_temp.backstitch_work SELECT org_key, org_key, true, false, '', '', 0, 0, 0, NULL FROM taken`, size)
+	defer func() {
+		if rerr := tx.Rollback(ctx); err == nil {
+			err = rerr
+		}
+	}()
+	if _, err := tx.Exec(ctx, "TRUNCATE pg_temp.backstitch_work, pg_temp.backstitch_keys, pg_temp.backstitch_result, pg_temp.backstitch_failed"); err != nil {
+		return c, err
+	}
+	tag, err := tx.Exec(ctx, `INSERT INTO pg_temp.backstitch_work
+		SELECT org_key, org_key, true, false, '', '', 0, 0, 0, NULL FROM pg_temp.backstitch_todo WHERE $1::text IS NULL OR org_key > $1 ORDER BY org_key LIMIT $2`, after, size)
 	if err != nil || tag.RowsAffected() == 0 {
-		return 0, 0, nil, err
+		return c, err
 	}
-	if err := e.compute(ctx, a.tx, m, part); err != nil {
-		return 0, 0, nil, err
+	c.taken = tag.RowsAffected()
+	if err := e.compute(ctx, tx, m, partOf(m.Kind, []string{m.Keys[0].Name})); err != nil {
+		return c, err
 	}
-	if err := a.tx.QueryRow(ctx, "SELECT count(*) FROM pg_temp.backstitch_keys").Scan(&judged); err != nil {
-		return 0, 0, nil, err
+	err = tx.QueryRow(ctx, `SELECT (SELECT max(org_key COLLATE "C") FROM pg_temp.backstitch_work), (SELECT count(*) FROM pg_temp.backstitch_keys)`).Scan(&c.last, &c.judged)
+	if err != nil {
+		return c, err
 	}
-	rows, err := a.tx.Query(ctx, `SELECT org_key, key, coalesce(revision, 0) FROM (`+differences(m, e.plan.Mapping(consumers.Organization) != nil)+`) d
+	rows, err := tx.Query(ctx, `SELECT org_key, key, coalesce(revision, 0) FROM (`+differences(m, e.plan.Mapping(consumers.Organization) != nil)+`) d
 		UNION ALL SELECT org_key, key, coalesce(revision, 0) FROM (`+failures+`) f`, m.Kind)
 	if err != nil {
-		return 0, 0, nil, err
+		return c, err
 	}
-	differ, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (d difference, err error) {
+	c.differ, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (d difference, err error) {
 		return d, row.Scan(&d.org, &d.key, &d.revision)
 	})
-	return tag.RowsAffected(), judged, differ, err
+	return c, err
 }
 
 // report touches what differs, so that the next evaluation repairs it. A
@@ -199,7 +226,8 @@ func (e *evaluator) compare(ctx context.Context, a *audit, m *CompiledMapping, p
 // revision is the snapshot's still, and it does not wait for its turn already. No
 // row's change is known to have caused it, so a delete waits for consent
 // (invariant 7).
-func (e *evaluator) report(ctx context.Context, a *audit, m *CompiledMapping, judged int64, differ []difference, suspects []string) error {
+func (e *evaluator) report(ctx context.Context, a *audit, m *CompiledMapping, c compared, suspects []string) error {
+	differ := c.differ
 	orgs, keys, revisions := make([]string, len(differ)), make([]string, len(differ)), make([]int64, len(differ))
 	for i, d := range differ {
 		orgs[i], keys[i], revisions[i] = d.org, d.key, d.revision
@@ -225,7 +253,7 @@ func (e *evaluator) report(ctx context.Context, a *audit, m *CompiledMapping, ju
 			missed, tables = found, suspects
 		}
 		_, err = tx.Exec(ctx, `UPDATE backstitch.passes SET entities = entities + $2, changed = changed + $3, missed = missed + $4,
-			suspects = ARRAY(SELECT DISTINCT unnest(suspects || $5::text[]) ORDER BY 1) WHERE id = $1`, a.pass, judged, found, missed, tables)
+			suspects = ARRAY(SELECT DISTINCT unnest(suspects || $5::text[]) ORDER BY 1) WHERE id = $1`, a.pass, c.judged, found, missed, tables)
 		return err
 	})
 	if err != nil || found == 0 {

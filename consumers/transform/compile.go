@@ -156,8 +156,10 @@ func (c *compiler) describe(ctx context.Context, name schemas.Table) error {
 // mapping compiles one mapping with its routes.
 func (c *compiler) mapping(ctx context.Context, m consumers.Mapping) (CompiledMapping, error) {
 	where := string(m.Kind) + "s.select"
-	compiled := CompiledMapping{Kind: m.Kind, Select: trimSelect(m.Select), Routes: map[schemas.Table]CompiledRoute{},
-		AssumeEmailsVerified: m.AssumeEmailsVerified}
+	compiled := CompiledMapping{
+		Kind: m.Kind, Select: trimSelect(m.Select), Routes: map[schemas.Table]CompiledRoute{},
+		AssumeEmailsVerified: m.AssumeEmailsVerified,
+	}
 	v, err := c.view(ctx, where, compiled.Select)
 	if err != nil {
 		return compiled, err

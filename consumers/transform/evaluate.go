@@ -46,10 +46,11 @@ type evaluator struct {
 	changed    func()
 
 	jobs      chan *audit
-	running   atomic.Bool // run takes jobs
-	busy      atomic.Bool // a job is on its way
-	requested atomic.Bool // an audit is wanted now
-	looked    time.Time   // when schedule last asked the ledger
+	running   atomic.Bool  // run takes jobs
+	busy      atomic.Bool  // a job is on its way
+	requested atomic.Bool  // an audit is wanted now
+	notBefore atomic.Int64 // a failed audit's next turn, in Unix nanoseconds
+	looked    time.Time    // when schedule last asked the ledger
 }
 
 func newEvaluator(c evaluatorConfig) *evaluator {
@@ -59,8 +60,10 @@ func newEvaluator(c evaluatorConfig) *evaluator {
 	if c.Changed == nil {
 		c.Changed = func() {}
 	}
-	return &evaluator{pool: c.Pool, plan: c.Plan, term: c.Term, partitions: c.Partitions, sweep: c.Sweep, auditEvery: c.AuditEvery,
-		log: c.Log, metrics: c.Metrics, now: c.Now, changed: c.Changed, jobs: make(chan *audit, 1)}
+	return &evaluator{
+		pool: c.Pool, plan: c.Plan, term: c.Term, partitions: c.Partitions, sweep: c.Sweep, auditEvery: c.AuditEvery,
+		log: c.Log, metrics: c.Metrics, now: c.Now, changed: c.Changed, jobs: make(chan *audit, 1),
+	}
 }
 
 // takeSize is how many touched keys one transaction takes, by the part they name:

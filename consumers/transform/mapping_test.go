@@ -2,6 +2,7 @@ package transform
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -38,15 +39,6 @@ func public(names ...string) []schemas.Table {
 		tables = append(tables, schemas.Table{Schema: "public", Name: n})
 	}
 	return tables
-}
-
-func mustParse(t testing.TB, name string) schemas.Table {
-	t.Helper()
-	table, err := schemas.ParseTable(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return table
 }
 
 // newWorld makes the tables, in the mirror and in the legacy system, and compiles
@@ -200,7 +192,7 @@ func (w *world) entity(kind consumers.Kind, org, key string) *entity {
 	err := w.pool.QueryRow(w.ctx, `SELECT coalesce(desired::text, ''), lane, status, coalesce(reason, ''), coalesce(detail, ''), wake_reason, revision, earned
 		FROM backstitch.entities WHERE kind = $1 AND org_key = $2 AND key = $3`, kind, org, key).
 		Scan(&e.Desired, &e.Lane, &e.Status, &e.Reason, &e.Detail, &e.Cause, &e.Revision, &e.Earned)
-	if err == pgx.ErrNoRows {
+	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
 	if err != nil {

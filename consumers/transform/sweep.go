@@ -45,6 +45,9 @@ func (e *evaluator) schedule(ctx context.Context, at Position) error {
 	if !e.running.Load() || e.busy.Load() || now.Sub(e.looked) < lookEvery && !e.requested.Load() {
 		return nil
 	}
+	if now.UnixNano() < e.notBefore.Load() {
+		return nil
+	}
 	e.looked = now
 	cause, kinds, err := e.dueNow(ctx, now)
 	if err != nil || cause == "" {

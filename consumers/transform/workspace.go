@@ -22,7 +22,7 @@ const attempts = 10
 // begin pins what decides how a mapping is evaluated (hazard C19), makes the
 // commit synchronous (hazard C12) and provides the session's workspace.
 var begin = pins() + `
-CREATE TEMP TABLE IF NOT EXISTS backstitch_todo (org_key text PRIMARY KEY) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS backstitch_todo (org_key text COLLATE "C" PRIMARY KEY) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS backstitch_work (
     org_key text, key text, wide boolean, earned boolean, cause text,
     source_table text, epoch int, commit_lsn bigint, end_lsn bigint, committed_at timestamptz) ON COMMIT DELETE ROWS;
@@ -142,12 +142,6 @@ func expandArgs(part int, m *CompiledMapping) []any {
 		return nil
 	}
 	return []any{m.Kind}
-}
-
-// clearWorkspace makes room for the next chunk of a long transaction.
-func clearWorkspace(ctx context.Context, tx pgx.Tx) error {
-	_, err := tx.Exec(ctx, `TRUNCATE pg_temp.backstitch_work, pg_temp.backstitch_keys, pg_temp.backstitch_result, pg_temp.backstitch_failed`)
-	return err
 }
 
 // partitionsOf computes the apply partitions of the organizations in
