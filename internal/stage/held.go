@@ -19,9 +19,24 @@ func Hold(fix, reason string, args ...any) error {
 	return &Held{Reason: fmt.Sprintf(reason, args...), Fix: fix}
 }
 
-// AsHeld finds a Held error in a chain.
+// Holder is an error of a package that cannot import this one and that holds the
+// connector all the same.
+type Holder interface {
+	error
+	// Hold says what is wrong and what a person can do.
+	Hold() (reason, fix string)
+}
+
+// AsHeld finds a Held error in a chain, or a Holder, which it turns into one.
 func AsHeld(err error) (*Held, bool) {
 	var h *Held
-	ok := errors.As(err, &h)
-	return h, ok
+	if errors.As(err, &h) {
+		return h, true
+	}
+	var other Holder
+	if errors.As(err, &other) {
+		reason, fix := other.Hold()
+		return &Held{Reason: reason, Fix: fix}, true
+	}
+	return nil, false
 }

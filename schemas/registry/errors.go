@@ -6,8 +6,6 @@ import (
 	"net/http"
 
 	"github.com/twmb/franz-go/pkg/sr"
-
-	"github.com/backstitch/backstitch/internal/stage"
 )
 
 // UnreachableError is a registry that did not answer, or answered that it cannot
@@ -24,28 +22,29 @@ func (e *UnreachableError) Error() string {
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
+// hold is what holds a connector: the reason and what a person can do. It has the
+// method that stage.AsHeld looks for.
+type hold struct{ reason, fix string }
+
+// Hold says what is wrong and what a person can do.
+func (h hold) Hold() (reason, fix string) { return h.reason, h.fix }
+
+func (h hold) Error() string { return h.reason + ". " + h.fix }
+
 // IncompatibleError is a schema that the subject's compatibility level forbids. It
 // holds the connector: stage.AsHeld finds the reason and what to do.
 type IncompatibleError struct {
+	hold
 	Subject string
-	held    error
 }
-
-func (e *IncompatibleError) Error() string { return e.held.Error() }
-
-func (e *IncompatibleError) Unwrap() error { return e.held }
 
 // RefusedError is any other answer that asking again does not change: wrong
 // credentials, a schema id that the registry does not know, a read-only registry.
 // It holds the connector.
 type RefusedError struct {
+	hold
 	Status int // HTTP status, 0 when the answer itself was unusable
-	held   error
 }
-
-func (e *RefusedError) Error() string { return e.held.Error() }
-
-func (e *RefusedError) Unwrap() error { return e.held }
 
 // longestAnswer bounds how much of a registry's message an error repeats.
 const longestAnswer = 400
@@ -61,11 +60,12 @@ func (r *Registry) explain(err error, act, subject string) error {
 	}
 	switch status := answer.StatusCode; {
 	case status == http.StatusConflict && subject != "":
-		return &IncompatibleError{Subject: subject, held: stage.Hold(
-			fmt.Sprintf("Either set the compatibility level of subject %s to NONE while its readers are prepared for the new schema, "+
+		return &IncompatibleError{Subject: subject, hold: hold{
+			reason: fmt.Sprintf("schema registry %s: the table's new schema is not compatible with the last one of subject %s, so its changes cannot be written: %s",
+				r.url, subject, message),
+			fix: fmt.Sprintf("Either set the compatibility level of subject %s to NONE while its readers are prepared for the new schema, "+
 				"and restart; or change the column back.", subject),
-			"schema registry %s: the table's new schema is not compatible with the last one of subject %s, so its changes cannot be written: %s",
-			r.url, subject, message)}
+		}}
 	case status >= http.StatusInternalServerError || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout:
 		return &UnreachableError{URL: r.url, Act: act, Err: fmt.Errorf("status %d: %s", status, message)}
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
@@ -78,5 +78,7 @@ func (r *Registry) explain(err error, act, subject string) error {
 }
 
 func refused(url, act string, status int, message, fix string) error {
-	return &RefusedError{Status: status, held: stage.Hold(fix, "schema registry %s: %s: refused with status %d: %s", url, act, status, message)}
+	return &RefusedError{Status: status, hold: hold{
+		reason: fmt.Sprintf("schema registry %s: %s: refused with status %d: %s", url, act, status, message), fix: fix,
+	}}
 }

@@ -2,8 +2,8 @@
 // schema registry, under TopicNameStrategy.
 //
 // Its errors say what the caller does: an *UnreachableError is tried again, later
-// and outside any Kafka transaction (hazard S18); every other one carries a
-// stage.Held and holds the connector until a person acts.
+// and outside any Kafka transaction (hazard S18); every other one holds the
+// connector until a person acts (stage.AsHeld).
 package registry
 
 import (

@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -110,8 +111,9 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			if !errors.As(err, test.target) {
 				t.Fatalf("status %d became %T: %v", test.status, err, err)
 			}
-			if _, held := stage.AsHeld(err); held == test.retry {
-				t.Errorf("held is %t for %v", held, err)
+			held, ok := stage.AsHeld(fmt.Errorf("derive: %w", err))
+			if ok == test.retry || ok && (held.Reason == "" || held.Fix == "") {
+				t.Errorf("held is %t, %+v, for %v", ok, held, err)
 			}
 			if !strings.Contains(err.Error(), test.says) {
 				t.Errorf("the error does not say %q: %v", test.says, err)
