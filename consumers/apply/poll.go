@@ -102,13 +102,16 @@ func (g *group) leave(ctx context.Context) error {
 // poll turns records into wanted turns.
 func (g *group) poll(ctx context.Context) error {
 	for {
-		fetches := g.client.PollRecords(ctx, pollAtOnce)
+		fetches := g.fetch(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
 		for _, e := range fetches.Errors() {
 			if errors.Is(e.Err, kgo.ErrClientClosed) {
 				return nil
+			}
+			if errors.Is(e.Err, context.DeadlineExceeded) {
+				continue // nothing came
 			}
 			if !transient(e.Err) {
 				return fmt.Errorf("apply: read topic %s: %w", e.Topic, e.Err)
@@ -124,6 +127,17 @@ func (g *group) poll(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// fetch waits for records; while backfill is paused not for long, because nothing
+// else may ever come, and the pause must end when the queue has drained.
+func (g *group) fetch(ctx context.Context) kgo.Fetches {
+	if g.paused {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, 50*time.Millisecond)
+		defer cancel()
+	}
+	return g.client.PollRecords(ctx, pollAtOnce)
 }
 
 // transient errors come with a broker's restart and end by themselves.
