@@ -26,6 +26,9 @@ func (a *app) parkedList() *cobra.Command {
 		Short: "List parked entities, and those that wait for one, oldest change first",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := oneOf("--output", output, "text", "json"); err != nil {
+				return err
+			}
 			s, err := a.open(cmd.Context(), path)
 			if err != nil {
 				return err
@@ -52,7 +55,7 @@ func (a *app) parkedList() *cobra.Command {
 	configFlag(cmd, &path)
 	cmd.Flags().StringVar(&reason, "reason", "", "only those with this reason")
 	cmd.Flags().IntVar(&limit, "limit", 1000, "at most so many")
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	outputFlag(cmd, &output)
 	return cmd
 }
 

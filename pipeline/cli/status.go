@@ -19,8 +19,8 @@ func (a *app) status() *cobra.Command {
 		Short: "Show connectors, lag, backfill and entities by state",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output != "text" && output != "json" {
-				return usage(fmt.Errorf("--output %s: want text or json", output))
+			if err := oneOf("--output", output, "text", "json"); err != nil {
+				return err
 			}
 			s, err := a.open(cmd.Context(), path)
 			if err != nil {
@@ -37,7 +37,7 @@ func (a *app) status() *cobra.Command {
 		},
 	}
 	configFlag(cmd, &path)
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	outputFlag(cmd, &output)
 	return cmd
 }
 
