@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	standbyEvery = time.Second
+	standbyEvery = 500 * time.Millisecond
 	firstBackoff = 250 * time.Millisecond
 	lastBackoff  = 10 * time.Second
 )

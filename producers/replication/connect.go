@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -141,13 +142,11 @@ func (c *Conn) CreateTemporarySlot(ctx context.Context, slot string, patience ti
 }
 
 func (c *Conn) create(ctx context.Context, slot string, temporary bool, patience time.Duration) (Point, error) {
-	set := fmt.Sprintf("SET statement_timeout = %d", patience.Milliseconds())
-	if _, err := c.pg.Exec(ctx, set).ReadAll(); err != nil {
-		return Point{}, fmt.Errorf("bound the creation of slot %s: %w", slot, redact.SQLError(err))
-	}
+	stop := c.cancelAfter(ctx, patience)
 	r, err := pglogrepl.CreateReplicationSlot(ctx, c.pg, schemas.QuoteIdent(slot), "pgoutput", pglogrepl.CreateReplicationSlotOptions{
 		Temporary: temporary, SnapshotAction: "(SNAPSHOT 'export')",
 	})
+	stop()
 	switch redact.SQLState(err) {
 	case "57014": // query_canceled
 		return Point{}, fmt.Errorf("create slot %s: %w", slot, ErrBusy)
@@ -162,6 +161,25 @@ func (c *Conn) create(ctx context.Context, slot string, temporary bool, patience
 		return Point{}, fmt.Errorf("create slot %s: %w", slot, err)
 	}
 	return Point{LSN: lsn, Snapshot: r.SnapshotName}, nil
+}
+
+// cancelAfter asks the server to cancel what the connection does after a while:
+// statement_timeout does not reach replication commands. The returned function
+// ends the watch, and waits for a request that is on its way.
+func (c *Conn) cancelAfter(ctx context.Context, patience time.Duration) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+			// A request that fails leaves the command to its end; nothing else depends on it.
+			_ = c.pg.CancelRequest(ctx)
+		}
+	})
+	return func() { cancel(); watch.Wait() }
 }
 
 // DropSlot drops the source's slot, which nobody must be reading.

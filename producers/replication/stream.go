@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -242,12 +243,28 @@ func (s *Stream) sendStatus() error {
 	})
 }
 
-// Close sends what was confirmed last and gives the slot up.
+// farewell bounds the wait for the server to end the session.
+const farewell = time.Second
+
+// Close sends what was confirmed last and gives the slot up: when it returns the
+// server has, unless it took longer than a second, released it.
 func (s *Stream) Close() error {
 	s.closeOnce.Do(func() { close(s.closing) })
 	<-s.done
-	// The server must not be left to send into a connection that nobody reads.
-	if err := s.conn.pg.Conn().Close(); err != nil {
+	conn := s.conn.pg.Conn()
+	bye, err := (&pgproto3.Terminate{}).Encode(nil)
+	if err == nil {
+		err = conn.SetDeadline(time.Now().Add(farewell))
+	}
+	if err == nil {
+		_, err = conn.Write(bye)
+	}
+	if err == nil {
+		// The server may be in the middle of sending: what it sends is sent again.
+		_, _ = io.Copy(io.Discard, conn)
+	}
+	// A connection that is broken already has nothing more to say.
+	if err := conn.Close(); err != nil {
 		return fmt.Errorf("close the stream: %w", err)
 	}
 	return nil
