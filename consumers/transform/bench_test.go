@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/schemas"
 )
 
@@ -40,6 +41,34 @@ func BenchmarkLoading(b *testing.B) {
 		start, from := time.Now(), tr.Status().Read
 		f.until("all rows are filled", func() bool { return tr.Status().Read == n })
 		b.ReportMetric(float64(n-from)/time.Since(start).Seconds(), "rows/s")
+		f.stop(tr)
+	}
+}
+
+// BenchmarkFollowing measures changes/s from topics to committed desired states:
+// one-row source transactions, each of another row, in batches as large as the lag.
+func BenchmarkFollowing(b *testing.B) {
+	mapping := docsMapping()
+	mapping.Select = `SELECT u.id AS organization_external_id, u.name AS organization_name, u.email AS organization_slug FROM users u`
+	mapping.Routes = map[schemas.Table]consumers.Route{{Schema: "public", Name: "users"}: {Columns: map[string]string{"organization_external_id": "id"}}}
+	for range b.N {
+		f := newFeeder(b, benchDDL, public("users"), mapping)
+		const all, changed = 100_000, 40_000
+		benchRows(f, all)
+		tr := f.start()
+		f.loaded()
+		f.evaluated(tr)
+		tx := f.begin()
+		for i := range changed {
+			f.commit += 0x100
+			tx.commit = f.commit
+			tx.add("users", tx.version(), schemas.Update, nil, row([]any{(i * 7919) % all, fmt.Sprintf("new%d@example.com", i), "Some Name", "h", "member", "a", "b", i, "t",
+				"2026-01-02 03:04:05+00", "2026-01-02 03:04:05+00", 2}))
+		}
+		start := time.Now()
+		tx.end()
+		f.evaluated(tr)
+		b.ReportMetric(changed/time.Since(start).Seconds(), "changes/s")
 		f.stop(tr)
 	}
 }

@@ -1,11 +1,14 @@
 package transform
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/schemas"
+	"github.com/jackc/pgx/v5"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 const docsDDL = `CREATE TABLE docs (id int PRIMARY KEY, name text UNIQUE, big text, unread text, wrong text DEFAULT 'x')`
@@ -177,5 +180,51 @@ func TestLoadingWaitsForTheFirstBackfill(t *testing.T) { // design: no half-load
 	f.evaluated(tr)
 	if n := f.number("SELECT count(*) FROM backstitch.entities WHERE lane = 'backfill' AND desired->>'organization_logo_url' = 'B'"); n != 1 {
 		t.Fatal("the loaded entity is not as its rows")
+	}
+}
+
+func TestAbortedTransactionsAreNoRows(t *testing.T) { // invariant 2, hazard S28
+	t.Parallel()
+	f := docsFeeder(t)
+	tr := f.start()
+	f.reading().insert("docs", 1, "a", nil, nil, nil).end()
+	f.loaded()
+	f.evaluated(tr)
+	f.check(f.kafka.BeginTransaction())
+	tx := f.begin()
+	for i := range 30 {
+		tx.add("docs", tx.version(), schemas.Create, nil, row([]any{100 + i, i, nil, nil, nil}))
+	}
+	f.check(f.kafka.ProduceSync(f.ctx, tx.records...).FirstErr())
+	f.check(f.kafka.EndTransaction(f.ctx, kgo.TryAbort))
+	// the checkpoint's ends lie below the aborted records, then beyond them
+	f.begin().end()
+	f.evaluated(tr)
+	f.begin().insert("docs", 2, "b", nil, nil, nil).insert("docs", 3, "c", nil, nil, nil).insert("docs", 4, "d", nil, nil, nil).end()
+	f.evaluated(tr)
+	f.same()
+}
+
+func TestOnlyTheFillMayBeAsynchronous(t *testing.T) { // hazard C12
+	t.Parallel()
+	f := docsFeeder(t)
+	acquired, err := f.pool.Acquire(f.ctx)
+	f.check(err)
+	defer acquired.Release()
+	conn := acquired.Conn()
+	s, err := takeOver(f.ctx, conn, f.prefix, "test")
+	f.check(err)
+	fill, err := newFiller(f.ctx, conn, s.term, f.prefix, nil, newRouter(f.plan, slog.New(slog.DiscardHandler)))
+	f.check(err)
+	var inside, after string
+	f.check(pgx.BeginFunc(f.ctx, conn, func(tx pgx.Tx) error {
+		if err := fill.begin(f.ctx, tx); err != nil {
+			return err
+		}
+		return tx.QueryRow(f.ctx, "SHOW synchronous_commit").Scan(&inside)
+	}))
+	f.check(conn.QueryRow(f.ctx, "SHOW synchronous_commit").Scan(&after))
+	if inside != "off" || after != "on" {
+		t.Errorf("synchronous_commit is %s in a fill and %s after it, want off and on", inside, after)
 	}
 }

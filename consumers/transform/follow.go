@@ -37,6 +37,7 @@ func (o *owner) follow(ctx context.Context, stopping <-chan struct{}) error {
 			clear(o.asked)
 		case <-tick.C:
 			clear(o.asked)
+			o.commitGroup(ctx)
 		}
 	}
 	return nil
@@ -166,7 +167,10 @@ func (o *owner) advance(ctx context.Context, stopping <-chan struct{}, target *f
 			return err
 		}
 	}
-	o.commitGroup(ctx)
+	o.uncommitted = true
+	if o.deps.Now().Sub(o.committed) >= look {
+		o.commitGroup(ctx)
+	}
 	return nil
 }
 

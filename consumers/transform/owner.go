@@ -41,6 +41,10 @@ type owner struct {
 	asked map[int64]bool
 	// blocked says why the mapping is not evaluated, while it is not.
 	blocked *stage.Held
+	// committed is when offsets were last committed to Kafka; uncommitted: they have
+	// moved since.
+	committed   time.Time
+	uncommitted bool
 	// backfill is the number of the backfill run that the target checkpoint knows.
 	backfill int64
 	// remap: another mapping was accepted since the last pass.
@@ -250,6 +254,10 @@ func (o *owner) filledBefore(topic string) bool {
 // commitGroup commits what was consumed to Kafka, for lag tools only: the ledger's
 // offsets are the ones that count.
 func (o *owner) commitGroup(ctx context.Context) {
+	if !o.uncommitted {
+		return
+	}
+	o.uncommitted, o.committed = false, o.deps.Now()
 	offsets := kadm.Offsets{}
 	for tp, at := range o.reader.delivered() {
 		offsets.Add(kadm.Offset{Topic: tp.topic, Partition: tp.partition, At: at, LeaderEpoch: -1})

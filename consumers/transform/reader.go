@@ -17,6 +17,10 @@ import (
 // minPartBytes is what a partition may hold at least, however many there are.
 const minPartBytes = 256 << 10
 
+// pollRecords is how many records one poll hands over, and so how far a partition
+// may go beyond its share.
+const pollRecords = 2000
+
 // reader reads the checkpoints and the data topics and hands out what was read: it
 // decides nothing. One goroutine polls and decodes (run); the transform's loop
 // takes.
@@ -105,7 +109,7 @@ func (r *reader) signal() {
 
 func (r *reader) poll(ctx context.Context) error {
 	for {
-		fetches := r.client.PollRecords(ctx, 10_000)
+		fetches := r.client.PollRecords(ctx, pollRecords)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/backstitch/backstitch/internal/redact"
@@ -66,6 +67,7 @@ type Transform struct {
 	more    *evaluationMetrics
 	owner   string
 	wake    chan struct{}
+	owning  atomic.Pointer[owner] // nil while standing by
 
 	mu struct {
 		sync.Mutex
@@ -160,6 +162,8 @@ func (t *Transform) turn(ctx context.Context, stopping <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
+	t.owning.Store(o)
+	defer t.owning.Store(nil)
 	return o.run(ctx, stopping)
 }
 
