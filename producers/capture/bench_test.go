@@ -139,6 +139,7 @@ func benchStream(b *testing.B, perTransaction, n int) {
 		b.ReportMetric(float64(n)/ours.Seconds(), "rows/s")
 		b.ReportMetric(float64(n)/peer.Seconds(), "pg_recvlogical_rows/s")
 		b.ReportMetric(peer.Seconds()/ours.Seconds(), "ratio")
+		b.ReportMetric(capture.Commits(s), "commits")
 	}
 }
 
