@@ -66,7 +66,7 @@ func (tn *turn) adoptExisting(ctx context.Context, errorType string) (*verdict, 
 }
 
 func (tn *turn) take(r *observed) {
-	tn.s.adopt(r, tn.digest)
+	tn.s.adopt(r)
 	tn.s.state.Adopted = true
 	tn.wakeMembers = true
 }

@@ -70,6 +70,7 @@ type subject struct {
 	external       string
 	organizationID string
 	parentAdopted  bool
+	digest         digester
 }
 
 // makePlan lists the calls that turn what is applied into what is desired, in

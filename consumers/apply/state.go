@@ -33,7 +33,8 @@ func (s *subject) took(c call, a answer) {
 		}
 	}
 	if a.read != nil {
-		s.read, s.foreign = a.read, nil
+		s.read = a.read
+		s.absorb(false)
 	}
 }
 
@@ -44,6 +45,7 @@ func (s *subject) setHash(hash string, a answer, restored bool) {
 	if hash == "" {
 		if old := text(st.Applied[fieldHash].V); old != "" {
 			st.Applied[fieldKeptHash] = ledger.Value{V: old}
+			s.kept = passwordOf(map[string]any{fieldHash: old}, true, s.digest)
 		}
 		delete(st.Applied, fieldHash)
 		st.PasswordID, st.HashDigest = "", nil
@@ -73,7 +75,7 @@ func (s *subject) forget() {
 
 // adopt takes over an object that was found and is ours: what it holds is the last
 // applied state. Its password is ours only if a call of ours in flight set it.
-func (s *subject) adopt(r *observed, digest digester) {
+func (s *subject) adopt(r *observed) {
 	st := s.state
 	st.StytchID, st.OrganizationID = r.id, s.organizationID
 	st.Applied = ledger.Applied{}
@@ -94,15 +96,15 @@ func (s *subject) adopt(r *observed, digest digester) {
 		return
 	}
 	if hash := text(sent[fieldHash]); hash != "" {
-		s.ours(r.passwordID, hash, digest)
+		s.ours(r.passwordID, hash)
 		return
 	}
 	s.foreign[fieldHash] = true // hazard A8
 }
 
-func (s *subject) ours(id, hash string, digest digester) {
+func (s *subject) ours(id, hash string) {
 	s.state.PasswordID, s.state.Applied[fieldHash] = id, ledger.Value{V: hash}
-	s.state.HashDigest = digest.of("hash", hash)
+	s.state.HashDigest = s.digest.of("hash", hash)
 	delete(s.state.Applied, fieldKeptHash)
 }
 
@@ -110,7 +112,7 @@ func (s *subject) ours(id, hash string, digest digester) {
 // doubt become what the read says; with all, every field does (replay --force).
 // Guarded fields do so only if the value is one that we wrote or want; otherwise
 // somebody else wrote it (invariant 12).
-func (s *subject) absorb(all bool, digest digester) {
+func (s *subject) absorb(all bool) {
 	st, r := s.state, s.read
 	s.foreign = map[string]bool{}
 	var maybe map[string]any
@@ -135,11 +137,11 @@ func (s *subject) absorb(all bool, digest digester) {
 			st.Applied[name] = ledger.Value{V: known(v, want, have.V, doubt)}
 		}
 	}
-	s.absorbPassword(maybe, digest)
+	s.absorbPassword(maybe)
 }
 
 // absorbPassword tells our password from somebody else's by its id (hazards A7, A8).
-func (s *subject) absorbPassword(maybe map[string]any, digest digester) {
+func (s *subject) absorbPassword(maybe map[string]any) {
 	st, id := s.state, s.read.passwordID
 	hash := text(maybe[fieldHash])
 	switch {
@@ -147,7 +149,7 @@ func (s *subject) absorbPassword(maybe map[string]any, digest digester) {
 	case id == "":
 		s.setHash("", answer{}, false)
 	case hash != "" && st.PasswordID == "": // there was none before our call
-		s.ours(id, hash, digest)
+		s.ours(id, hash)
 	default:
 		s.foreign[fieldHash] = true
 	}

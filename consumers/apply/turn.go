@@ -3,13 +3,13 @@ package apply
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/consumers/stytch"
 	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/backstitch/backstitch/internal/stage"
 )
 
 // errLost ends a turn whose partition has another owner: it writes nothing more,
@@ -103,7 +103,7 @@ func (tn *turn) begin(st *ledger.State) {
 	if st.Applied == nil {
 		st.Applied = ledger.Applied{}
 	}
-	tn.s = &subject{state: st}
+	tn.s = &subject{state: st, digest: tn.digest}
 	s := tn.s
 	if st.Key.Kind == consumers.Organization {
 		s.external = stytch.ExternalID(tn.cfg.OrganizationPrefix, st.Key.Entity)
@@ -196,11 +196,11 @@ func (tn *turn) observe(ctx context.Context) (*verdict, error) {
 	case s.read.missing:
 		return parked(consumers.ReasonMissing, ""), nil
 	case st.StytchID == "":
-		s.adopt(s.read, tn.digest)
+		s.adopt(s.read)
 		st.Adopted = mark == nil
 		tn.wakeMembers = true
 	default:
-		s.absorb(wanted, tn.digest)
+		s.absorb(wanted)
 		tn.second = tn.second || deleting && s.want != nil // hazard A3
 	}
 	if wanted && (s.foreign[fieldEmail] || s.foreign[fieldPhone]) {
@@ -249,7 +249,7 @@ func (tn *turn) read(ctx context.Context) (*verdict, error) {
 		}
 		return nil, nil
 	}
-	tn.s.absorb(false, tn.digest)
+	tn.s.absorb(false)
 	return nil, nil
 }
 
@@ -307,7 +307,8 @@ func (tn *turn) failed(ctx context.Context, m meaning, err error) (*verdict, err
 		}
 		v.due, v.retry = wait+time.Duration(tn.jitter(int64(300*time.Millisecond))), false
 	case outcomeStop:
-		tn.fail(fmt.Errorf("Stytch refuses every call: %w", err))
+		tn.fail(stage.Hold("Put the right project id and secret into the configuration, check the project's settings, and start again",
+			"Stytch refuses every call: %v", err))
 		v.reason = consumers.ReasonHeld
 	case outcomeRefused:
 		return parked(m.reason, stytch.ErrorType(err)), nil

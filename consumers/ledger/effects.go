@@ -13,7 +13,8 @@ const (
 	wakeMembersSQL = `UPDATE backstitch.entities e SET due_at = now(), status = CASE e.status WHEN 'current' THEN 'pending' ELSE e.status END
 		FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[]) AS o(org_key, stytch_id, partition, term)
 		WHERE e.kind = 'member' AND e.org_key = o.org_key
-		  AND (e.status IN ('deferred', 'blocked') OR e.stytch_id IS NOT NULL AND e.org_stytch_id IS DISTINCT FROM o.stytch_id) AND` + heldSQL
+		  AND (e.status IN ('deferred', 'blocked') OR e.status = 'current' AND e.desired IS NOT NULL AND e.stytch_id IS NULL
+		    OR e.stytch_id IS NOT NULL AND e.org_stytch_id IS DISTINCT FROM o.stytch_id) AND` + heldSQL
 
 	endMembersSQL = `UPDATE backstitch.entities e SET
 		  applied = '{}', org_stytch_id = NULL, stytch_id = NULL, password_id = NULL, hash_digest = NULL, losses = '{}', attempts = 0,
