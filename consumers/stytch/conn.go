@@ -144,7 +144,7 @@ func (c *conn) Close() error {
 	c.mu.Lock()
 	busy := c.mu.current != nil
 	c.mu.Unlock()
-	if tcp, ok := c.Conn.(*net.TCPConn); ok && busy {
+	if tcp, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok && busy {
 		_ = tcp.SetLinger(0) // best effort: a closed socket refuses it
 	}
 	return c.Conn.Close()

@@ -1,6 +1,7 @@
 package stytch
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -328,4 +330,76 @@ func TestAbandoned(t *testing.T) {
 	if _, err := third.conn.Write([]byte("x")); !errors.Is(err, errAbandoned) {
 		t.Errorf("a write after abandon: %v", err)
 	}
+}
+
+// TestAbandonedBytesStayHere: hazard A3. A whole request stands in the socket's
+// buffer because the other side does not read; when the call is given up the
+// kernel must not go on sending it.
+func TestAbandonedBytesStayHere(t *testing.T) {
+	t.Parallel()
+	small := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var err error
+		if cerr := raw.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) }); cerr != nil {
+			return cerr
+		}
+		return err
+	}}
+	listener, err := small.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	written := make(chan int, 64)
+	c := New(Options{BaseURL: "http://" + listener.Addr().String(), ProjectID: "p", Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		raw, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		_ = raw.(*net.TCPConn).SetWriteBuffer(200_000)
+		return &lingering{raw.(*net.TCPConn), written}, nil
+	}})
+	defer c.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	const size = 120_000
+	go func() {
+		_, err := c.CreateMember(ctx, "o", Fields{"name": string(bytes.Repeat([]byte("x"), size))})
+		done <- err
+	}()
+	peer, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	for sent := 0; sent < size; { // all of it has left the process, little has reached the peer
+		select {
+		case n := <-written:
+			sent += n
+		case <-time.After(10 * time.Second):
+			t.Fatalf("only %d bytes fit into the buffers", sent)
+		}
+	}
+	cancel()
+	if err := <-done; err == nil || !MaybeSent(err) {
+		t.Errorf("got %v", err)
+	}
+	if err := peer.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	n, err := io.Copy(io.Discard, peer)
+	if n >= size || err == nil {
+		t.Errorf("the peer still got %d bytes, and %v", n, err)
+	}
+}
+
+// lingering reports what the kernel has taken.
+type lingering struct {
+	*net.TCPConn
+	written chan int
+}
+
+func (l *lingering) Write(b []byte) (int, error) {
+	n, err := l.TCPConn.Write(b)
+	l.written <- n
+	return n, err
 }

@@ -42,7 +42,7 @@ func rows(b *strings.Builder, v reflect.Value, path string) {
 		case value != "":
 			value = "`" + value + "`"
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s%s |\n", f.path, value, strings.ReplaceAll(f.tag.Get("doc"), "|", `\|`), bounds(f))
+		fmt.Fprintf(b, "| `%s` | %s | %s%s |\n", f.path, value, strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(f.tag.Get("doc")), bounds(f))
 		if f.value.Kind() == reflect.Struct {
 			rows(b, f.value, f.path)
 		}

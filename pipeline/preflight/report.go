@@ -139,7 +139,7 @@ func (r *Report) Text() string {
 	if !r.OK() {
 		verdict = "not ready"
 	}
-	fmt.Fprintf(&b, "%s: %s (%d errors, %d warnings)\n", r.Name, verdict, r.count(Error), r.count(Warning))
+	fmt.Fprintf(&b, "%s: %s (errors: %d, warnings: %d)\n", r.Name, verdict, r.count(Error), r.count(Warning))
 	return b.String()
 }
 
