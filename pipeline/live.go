@@ -12,7 +12,7 @@ import (
 func (p *Pipeline) Status(ctx context.Context) admin.Status {
 	s := Observe(ctx, p.cfg, p.clients, p.pool)
 	source, transform, apply := p.source.Status(), p.transform.Status(), p.apply.Status()
-	for i, state := range []string{string(source.State), string(transform.State), string(apply.State)} {
+	for i, state := range []string{string(source.State), string(transform.State), apply.State} {
 		s.Connectors[i].State = state
 	}
 	if transform.Held != nil {

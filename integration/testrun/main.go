@@ -27,19 +27,26 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: testrun COMMAND [ARGUMENT…]")
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			os.Exit(exit.ExitCode())
-		}
+	os.Exit(code(run(os.Args[1:])))
+}
+
+// code passes a failed command's exit code on.
+func code(err error) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	default:
 		fmt.Fprintln(os.Stderr, "testrun:", err)
-		os.Exit(1)
+		return 1
 	}
 }
 
-func run(ctx context.Context, command []string) (err error) {
+func run(command []string) (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	env := os.Environ()
 	if os.Getenv(testenv.EnvPostgres) == "" {
 		server, startErr := startPostgres(ctx)

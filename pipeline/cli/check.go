@@ -27,7 +27,7 @@ func (a *app) check() *cobra.Command {
 				return usage(err)
 			}
 			if output == "json" {
-				a.out.Write(report.JSON())
+				fmt.Fprintf(a.out, "%s", report.JSON())
 			} else {
 				fmt.Fprint(a.out, report.Text())
 			}

@@ -12,8 +12,10 @@ import (
 )
 
 func (a *app) parked() *cobra.Command {
-	parent := &cobra.Command{Use: "parked", Short: "List or retry what cannot be applied", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return usage(fmt.Errorf("parked: want list or retry")) }}
+	parent := &cobra.Command{
+		Use: "parked", Short: "List or retry what cannot be applied", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return usage(fmt.Errorf("parked: want list or retry")) },
+	}
 	parent.AddCommand(a.parkedList(), a.parkedRetry())
 	return parent
 }

@@ -9,8 +9,10 @@ import (
 )
 
 func (a *app) replay() *cobra.Command {
-	parent := &cobra.Command{Use: "replay", Short: "Go through topics again", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return usage(fmt.Errorf("replay: want apply")) }}
+	parent := &cobra.Command{
+		Use: "replay", Short: "Go through topics again", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return usage(fmt.Errorf("replay: want apply")) },
+	}
 	var path string
 	var earliest, force bool
 	cmd := &cobra.Command{

@@ -29,7 +29,7 @@ var files embed.FS
 // Version of the broker.
 const Version = "4.4.0"
 
-// ErrNoJVM: java or mvn is not on PATH.
+// ErrNoJVM says that java or mvn is not on PATH.
 var ErrNoJVM = errors.New("java 17 and mvn are needed for a real broker: install openjdk-17-jre-headless and maven")
 
 // Broker is a running broker.

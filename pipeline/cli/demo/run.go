@@ -41,7 +41,7 @@ type Options struct {
 }
 
 // ErrDiffers says that Stytch is not what the legacy system says.
-var ErrDiffers = errors.New("Stytch differs from the legacy system")
+var ErrDiffers = errors.New("the legacy system and Stytch differ")
 
 // demo is a demo that runs.
 type demo struct {

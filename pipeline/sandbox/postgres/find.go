@@ -59,7 +59,7 @@ func Find(ctx context.Context) (Binaries, error) {
 	return Binaries{}, ErrNotFound
 }
 
-// ErrNotFound: no server binaries on this machine.
+// ErrNotFound says that there are no server binaries on this machine.
 var ErrNotFound = errors.New("no PostgreSQL 15 or newer found")
 
 // Ensure finds server binaries or installs them, telling what it does on w.

@@ -91,7 +91,7 @@ func mavenInstall(ctx context.Context, _ io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer archive.Close()
+	defer archive.Close() // only read
 	for _, f := range archive.File {
 		if !strings.HasSuffix(f.Name, ".txz") {
 			continue

@@ -55,7 +55,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if s.dir, err = s.makeDir(); err != nil {
 		return nil, fmt.Errorf("make a directory for PostgreSQL: %w", err)
 	}
-	if err := s.initialise(ctx); err != nil {
+	if err := s.initialise(); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	if err := s.Resume(ctx); err != nil {
@@ -85,7 +85,7 @@ func (s *Server) makeDir() (string, error) {
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
-func (s *Server) initialise(ctx context.Context) error {
+func (s *Server) initialise() error {
 	secret := filepath.Join(s.dir, "superuser")
 	if err := errors.Join(os.WriteFile(secret, []byte(s.password), 0o600), s.user.Own(secret)); err != nil {
 		return err
@@ -184,8 +184,10 @@ func (s *Server) await(ctx context.Context) error {
 
 // URL is a superuser's connection string for a database.
 func (s *Server) URL(database string) string {
-	u := url.URL{Scheme: "postgres", User: url.UserPassword("postgres", s.password),
-		Host: fmt.Sprintf("127.0.0.1:%d", s.port), Path: "/" + database, RawQuery: "sslmode=disable"}
+	u := url.URL{
+		Scheme: "postgres", User: url.UserPassword("postgres", s.password),
+		Host: fmt.Sprintf("127.0.0.1:%d", s.port), Path: "/" + database, RawQuery: "sslmode=disable",
+	}
 	return u.String()
 }
 
