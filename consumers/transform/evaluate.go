@@ -139,13 +139,13 @@ func (e *evaluator) drain(ctx context.Context, m *CompiledMapping, q queue, at P
 }
 
 // take moves touched keys into the workspace, in the transaction that evaluates
-// them.
+// them. By their places: a join over a table that a fill has just filled, and nobody
+// analyzed, compares every key with every other.
 func take(ctx context.Context, tx pgx.Tx, kind consumers.Kind, q queue) (int64, error) {
 	tag, err := tx.Exec(ctx, `WITH taken AS (
-			DELETE FROM backstitch.touched t USING (
-				SELECT org_key, key FROM backstitch.touched WHERE kind = $1 AND part = $2 AND wide = $3
-				ORDER BY org_key, key LIMIT $4) s
-			WHERE t.kind = $1 AND t.part = $2 AND t.org_key = s.org_key AND t.key = s.key AND t.wide = $3
+			DELETE FROM backstitch.touched t WHERE t.ctid = ANY (ARRAY(
+				SELECT ctid FROM backstitch.touched WHERE kind = $1 AND part = $2 AND wide = $3
+				ORDER BY org_key, key LIMIT $4))
 			RETURNING t.org_key, t.key, t.wide, t.earned, t.cause, t.source_table, t.epoch, t.commit_lsn, t.end_lsn, t.committed_at)
 		INSERT INTO pg_temp.backstitch_work SELECT * FROM taken`, kind, q.part, q.wide, takeSize[q.part])
 	if err != nil {
