@@ -5,7 +5,7 @@ GO ?= go
 LINT_VERSION := v2.15.0
 LINT := build/bin/golangci-lint
 
-.PHONY: help demo test test-unit race bench lint build clean
+.PHONY: help demo test test-newest test-unit race bench lint build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ demo: build ## watch a legacy system move into Stytch while people keep using it
 
 test: ## run all tests on real servers, which it starts itself
 	$(GO) run ./integration/testrun $(GO) test -count=1 -timeout 30m ./...
+
+test-newest: ## run the producers' tests on the newest PostgreSQL
+	$(GO) run ./integration/testrun -newest $(GO) test -count=1 -timeout 20m ./producers/...
 
 test-unit: ## run the tests that need no servers
 	$(GO) test -short ./schemas/... ./internal/... ./pipeline/config/... ./pipeline/sandbox/stytch/... ./consumers/stytch/...

@@ -2,6 +2,10 @@
 // PostgreSQL and one Kafka broker for the whole run, named in its environment.
 //
 //	go run ./integration/testrun go test ./...
+//	go run ./integration/testrun -newest go test ./producers/...
+//
+// PostgreSQL is the one on this machine, or with -newest the newest version that
+// is tested, which is installed beside it.
 //
 // The broker is KAFKA_BROKERS when set, else a container where an engine is
 // healthy, else a real Apache Kafka on the local JVM, else none: then each test
@@ -12,7 +16,9 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -23,11 +29,17 @@ import (
 )
 
 func main() {
-	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: testrun COMMAND [ARGUMENT…]")
+	newest := flag.Bool("newest", false, "use the newest PostgreSQL that is tested")
+	flag.Parse()
+	if flag.NArg() == 0 {
+		fmt.Fprintln(os.Stderr, "usage: testrun [-newest] COMMAND [ARGUMENT…]")
 		os.Exit(2)
 	}
-	os.Exit(code(run(os.Args[1:])))
+	ensure := postgres.Ensure
+	if *newest {
+		ensure = postgres.Newest
+	}
+	os.Exit(code(run(flag.Args(), ensure)))
 }
 
 // code passes a failed command's exit code on.
@@ -44,17 +56,21 @@ func code(err error) int {
 	}
 }
 
-func run(command []string) (err error) {
+// ensurer finds or installs server binaries.
+type ensurer func(context.Context, io.Writer) (postgres.Binaries, error)
+
+func run(command []string, ensure ensurer) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	env := os.Environ()
 	if os.Getenv(testenv.EnvPostgres) == "" {
-		server, startErr := startPostgres(ctx)
+		server, startErr := startPostgres(ctx, ensure)
 		if startErr != nil {
 			return startErr
 		}
 		defer func() { err = errors.Join(err, server.Stop()) }()
-		env = append(env, testenv.EnvPostgres+"="+server.URL("postgres"))
+		// Tests that need a server of their own use the same binaries.
+		env = append(env, testenv.EnvPostgres+"="+server.URL("postgres"), "BACKSTITCH_POSTGRES_BIN="+server.BinDir())
 	}
 	broker, stopBroker, err := startBroker(ctx)
 	if err != nil {
@@ -70,8 +86,8 @@ func run(command []string) (err error) {
 	return cmd.Run()
 }
 
-func startPostgres(ctx context.Context) (*postgres.Server, error) {
-	binaries, err := postgres.Ensure(ctx, os.Stderr)
+func startPostgres(ctx context.Context, ensure ensurer) (*postgres.Server, error) {
+	binaries, err := ensure(ctx, os.Stderr)
 	if err != nil {
 		return nil, err
 	}

