@@ -102,7 +102,7 @@ func (tn *turn) conflict(ctx context.Context, k consumers.Key, c ledger.Claim) (
 	}
 	// the holder goes first
 	if !tn.sched.add(h.Key, h.Partition, schemas.LaneLive, nil) {
-		if err := tn.ledger.Nudge(ctx, h.Key, false); err != nil {
+		if err := tn.ledger.Nudge(ctx, h.Key); err != nil {
 			return nil, err
 		}
 	}

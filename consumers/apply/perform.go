@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/consumers/ledger"
@@ -119,12 +120,12 @@ func (tn *turn) absent(ctx context.Context, c call, m meaning) (*verdict, error)
 	case c.sets == nil:
 		tn.gone()
 		return nil, nil
-	case parent: // made or deleted behind our back: the organization's turn finds out
-		org := consumers.Key{Kind: consumers.Organization, Organization: st.Key.Organization, Entity: st.Key.Organization}
-		if err := tn.ledger.Nudge(ctx, org, false); err != nil {
+	case parent: // gone behind our back
+		lease := ledger.Lease{Partition: tn.task.partition, Term: tn.task.term}
+		if err := tn.ledger.NoteMissing(ctx, st.Key.Organization, tn.s.organizationID, lease); err != nil {
 			return nil, err
 		}
-		return deferred(consumers.ReasonOrganization, parentWait), nil
+		return deferred(consumers.ReasonOrganization, 5*time.Second), nil
 	case c.step == stepDeletePassword && tn.error == "member_password_not_found":
 		tn.s.took(c, answer{})
 		return nil, nil

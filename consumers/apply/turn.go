@@ -120,6 +120,9 @@ func (tn *turn) begin(st *ledger.State) {
 		tn.held = append(tn.held, tn.digest.claims(st.Key, func(f string) any { return st.Mark.Maybe[f] })...)
 	}
 	tn.second = st.ReadWanted && st.Later
+	if st.Status == consumers.Parked && st.Reason == consumers.ReasonMissing && st.Due {
+		st.ReadWanted = true // a person wants it again (invariant 12)
+	}
 	if p := st.Parent; p != nil {
 		s.organizationID, s.parentAdopted = p.StytchID, p.Adopted
 		if st.StytchID != "" && st.OrganizationID != p.StytchID {
@@ -241,10 +244,6 @@ func (tn *turn) read(ctx context.Context) (*verdict, error) {
 	}
 	if r.missing {
 		if tn.s.want != nil && st.StytchID != "" {
-			if st.Status == consumers.Parked && st.Reason == consumers.ReasonMissing && st.Due {
-				tn.gone() // a person asked for it again
-				return nil, nil
-			}
 			return parked(consumers.ReasonMissing, ""), nil
 		}
 		return nil, nil

@@ -33,13 +33,25 @@ func (a *Applier) Due(ctx context.Context, partitions []int32, limit int) ([]Due
 	return due, nil
 }
 
-// Nudge makes an entity due that another one waits for, whoever owns it. With read
-// it is read back first.
-func (a *Applier) Nudge(ctx context.Context, k consumers.Key, read bool) error {
-	_, err := a.pool.Exec(ctx, `UPDATE backstitch.entities SET due_at = now(), read_wanted = read_wanted OR $4
-		WHERE (kind, org_key, key) = ($1, $2, $3)`, string(k.Kind), k.Organization, k.Entity, read)
+// Nudge makes an entity due that another one waits for, whoever owns it.
+func (a *Applier) Nudge(ctx context.Context, k consumers.Key) error {
+	_, err := a.pool.Exec(ctx, `UPDATE backstitch.entities SET due_at = now() WHERE (kind, org_key, key) = ($1, $2, $3)`,
+		string(k.Kind), k.Organization, k.Entity)
 	if err != nil {
 		return fmt.Errorf("make an entity due: %w", redact.SQLError(err))
+	}
+	return nil
+}
+
+// NoteMissing parks an organization that a member's call found gone from Stytch
+// under the id that we know, unless its own turn is about to find out.
+func (a *Applier) NoteMissing(ctx context.Context, organization, stytchID string, l Lease) error {
+	_, err := a.pool.Exec(ctx, `WITH `+leaseLock("ARRAY[$3::int]")+`
+		UPDATE backstitch.entities e SET status = 'parked', reason = $5, detail = NULL FROM lease
+		WHERE e.kind = 'organization' AND e.org_key = $1 AND e.key = $1 AND e.stytch_id = $2 AND e.status = 'current' AND NOT e.read_wanted
+		  AND (lease.partition, lease.term) = ($3, $4)`, organization, stytchID, l.Partition, l.Term, string(consumers.ReasonMissing))
+	if err != nil {
+		return fmt.Errorf("note a missing organization: %w", redact.SQLError(err))
 	}
 	return nil
 }
