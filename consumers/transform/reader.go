@@ -166,15 +166,17 @@ func (r *reader) accept(ctx context.Context, p kgo.FetchTopicPartition) error {
 	}
 	r.mu.Lock()
 	feed := r.mu.tables[p.Topic]
-	r.mu.Unlock()
 	if feed == nil {
+		r.mu.Unlock()
 		return nil
 	}
 	part := feed.parts[p.Partition]
+	filled := part.filled // what is filled later was delivered before
+	r.mu.Unlock()
 	events := make([]*event, 0, len(p.Records))
 	bytes := 0
 	for _, rec := range p.Records {
-		if rec.Attrs.IsControl() || rec.Offset < part.filled {
+		if rec.Attrs.IsControl() || rec.Offset < filled {
 			continue
 		}
 		e, err := r.decoder.decode(ctx, feed.table, rec)
