@@ -92,7 +92,7 @@ func (x *session) adoptTables(ctx context.Context) error {
 	}
 	tables := make(map[string]schemas.TableProgress, len(x.captured))
 	for _, t := range x.captured {
-		name := t.Relation.Table.String()
+		name := t.Relation.String()
 		progress, known := x.backfill.Tables[name]
 		if !known {
 			estimate, err := x.estimate(ctx, t.Relation.OID)
@@ -116,7 +116,7 @@ func (x *session) adoptTables(ctx context.Context) error {
 func (x *session) noteRecreated(ctx context.Context) error {
 	n := uint32(0)
 	for _, t := range x.captured {
-		name := t.Relation.Table.String()
+		name := t.Relation.String()
 		known, ok := x.shapes[name]
 		if !ok || known.OID == t.Relation.OID {
 			continue

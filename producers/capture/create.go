@@ -155,7 +155,7 @@ func (x *session) planAll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		x.backfill.Tables[t.Relation.Table.String()] = schemas.TableProgress{Estimate: estimate}
+		x.backfill.Tables[t.Relation.String()] = schemas.TableProgress{Estimate: estimate}
 	}
 	return nil
 }

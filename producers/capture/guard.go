@@ -20,7 +20,7 @@ func (x *session) startGuard(ctx context.Context) {
 	pid := x.stream.PID()
 	oids := make(map[string]uint32, len(x.captured))
 	for _, t := range x.captured {
-		oids[t.Relation.Table.String()] = t.Relation.OID
+		oids[t.Relation.String()] = t.Relation.OID
 	}
 	x.guard.Go(func() {
 		g := &guardian{Source: x.Source, pid: pid, oids: oids}

@@ -27,7 +27,7 @@ const (
 // unread are the tables that the run has not finished.
 func (x *session) unread() []producers.CapturedTable {
 	return slices.DeleteFunc(slices.Clone(x.captured), func(t producers.CapturedTable) bool {
-		return x.backfill.Tables[t.Relation.Table.String()].Done
+		return x.backfill.Tables[t.Relation.String()].Done
 	})
 }
 
@@ -124,7 +124,7 @@ func (x *session) snapshot(ctx context.Context) (err error) {
 // its start: those rows lack the column.
 func (x *session) reshape(ctx context.Context) error {
 	for _, t := range x.unread() {
-		name := t.Relation.Table.String()
+		name := t.Relation.String()
 		p := x.backfill.Tables[name]
 		known, ok := x.shapes[name]
 		if !ok || len(p.Ranges) == 0 {

@@ -82,9 +82,7 @@ func (x *session) close() error {
 		errs = append(errs, x.closeKeeper())
 	}
 	if x.line != nil {
-		if err := x.line.Close(); err != nil && !errors.Is(err, context.Canceled) {
-			errs = append(errs, err)
-		}
+		_ = x.line.Close() // its error ended the session and is reported already, or comes from the cancel above
 	}
 	if x.pub != nil {
 		x.pub.Close()

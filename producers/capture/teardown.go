@@ -13,6 +13,7 @@ import (
 	"github.com/backstitch/backstitch/producers/publisher"
 	"github.com/backstitch/backstitch/producers/replication"
 	"github.com/backstitch/backstitch/schemas"
+	"github.com/backstitch/backstitch/schemas/registry"
 )
 
 // TeardownReport says what Teardown dropped and what is left for a person.
@@ -46,7 +47,7 @@ func (x *session) teardown(ctx context.Context) (*TeardownReport, error) {
 	r := &TeardownReport{Topics: publisher.TopicNames(x.cfg.Prefix, x.cfg.Tables)}
 	for _, t := range x.cfg.Tables {
 		topic := schemas.DataTopic(x.cfg.Prefix, t)
-		r.Subjects = append(r.Subjects, topic+"-key", topic+"-value")
+		r.Subjects = append(r.Subjects, registry.KeySubject(topic), registry.ValueSubject(topic))
 	}
 	err := x.control.QueryRow(ctx, "SELECT count(pg_drop_replication_slot(slot_name)) > 0 FROM pg_replication_slots WHERE slot_name = $1", x.cfg.Slot).Scan(&r.DroppedSlot)
 	if redact.SQLState(err) == "55006" { // object_in_use

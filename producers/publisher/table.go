@@ -13,6 +13,7 @@ import (
 	"github.com/backstitch/backstitch/internal/stage"
 	"github.com/backstitch/backstitch/schemas"
 	"github.com/backstitch/backstitch/schemas/avro"
+	"github.com/backstitch/backstitch/schemas/registry"
 )
 
 // Debezium's headers on the records of a key change.
@@ -35,12 +36,10 @@ type Table struct {
 	avro       *avro.Table
 	keyID      int
 	valueID    int
-	nullable   []bool // columns in which a NULL was seen against the catalogue (hazard S24)
-	tombstone  schemas.Change
 }
 
 // Table derives and registers the schemas of a relation. The topic must have been
-// ensured. nullable are columns that an earlier shape of the table found nullable.
+// ensured.
 func (p *Publisher) Table(ctx context.Context, rel *schemas.Relation) (*Table, error) {
 	topic := schemas.DataTopic(p.cfg.Prefix, rel.Table)
 	known, ok := p.topics[topic]
@@ -60,11 +59,11 @@ func (t *Table) derive(ctx context.Context, rel *schemas.Relation) error {
 	if err != nil {
 		return fmt.Errorf("derive the schemas of %s: %w", rel.Table, err)
 	}
-	keyID, err := p.cfg.Registry.Register(ctx, t.topic+"-key", codec.KeySchema())
+	keyID, err := p.cfg.Registry.Register(ctx, registry.KeySubject(t.topic), codec.KeySchema())
 	if err != nil {
 		return fmt.Errorf("register the key schema of %s: %w", rel.Table, err)
 	}
-	valueID, err := p.cfg.Registry.Register(ctx, t.topic+"-value", codec.ValueSchema())
+	valueID, err := p.cfg.Registry.Register(ctx, registry.ValueSubject(t.topic), codec.ValueSchema())
 	if err != nil {
 		return fmt.Errorf("register the value schema of %s: %w", rel.Table, err)
 	}
@@ -209,7 +208,7 @@ func (t *Table) allowNull(ctx context.Context, column string) error {
 	}
 	rel.Columns[i].NotNull = false
 	t.p.cfg.Logger.WarnContext(ctx, "a row is older than a NOT NULL constraint: the column becomes nullable in the schema",
-		"table", rel.Table.String(), "column", column)
+		"table", rel.String(), "column", column)
 	return t.derive(ctx, &rel)
 }
 

@@ -84,14 +84,40 @@ func (r *rig) transactions(s *replication.Stream, n int) (ends []schemas.LSN, ro
 	return ends, rows
 }
 
+// commitSideBySide commits two transactions whose commit records follow each other
+// in the log: one byte beyond the first one's end is inside the second's.
+func (r *rig) commitSideBySide() {
+	r.t.Helper()
+	var open []pgx.Tx
+	for i := range 2 {
+		conn, err := pgx.ConnectConfig(r.t.Context(), r.config.Copy())
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		r.t.Cleanup(func() { conn.Close(context.Background()) })
+		tx, err := conn.Begin(r.t.Context())
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if _, err := tx.Exec(r.t.Context(), "INSERT INTO t VALUES ($1, 'a')", i); err != nil {
+			r.t.Fatal(err)
+		}
+		open = append(open, tx)
+	}
+	for _, tx := range open {
+		if err := tx.Commit(r.t.Context()); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
 // invariant 1, hazards S14 and S23: what was not confirmed comes again, whole;
 // exactly the transaction's end confirms it and no more.
 func TestConfirmExactlyTheEnd(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	s := r.start(true)
-	r.exec("INSERT INTO t VALUES (1, 'a')")
-	r.exec("INSERT INTO t VALUES (2, 'b')")
+	r.commitSideBySide()
 	ends, _ := r.transactions(s, 2)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -120,7 +146,7 @@ func TestStatusRepliesNeverWait(t *testing.T) {
 	s := r.start(true)
 	defer s.Close()
 	r.exec("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 50000) i") // more than the sockets hold
-	paused := time.NewTimer(6 * time.Second) // more than wal_sender_timeout
+	paused := time.NewTimer(6 * time.Second)                                             // more than wal_sender_timeout
 	defer paused.Stop()
 	<-paused.C
 	if _, rows := r.transactions(s, 1); rows != 50000 {
