@@ -117,8 +117,10 @@ func compareIdentity(stored, id Identity) error {
 		fields = append(fields, field{"the id of topic " + topic, stored.TopicIDs[topic], id.TopicIDs[topic], recreate})
 	}
 	if stored.ApplyPartitions != 0 && id.ApplyPartitions != 0 {
-		fields = append(fields, field{"the number of apply partitions", fmt.Sprint(stored.ApplyPartitions), fmt.Sprint(id.ApplyPartitions),
-			"Entities are partitioned over the recorded number: set it back, or use another ledger database"})
+		fields = append(fields, field{
+			"the number of apply partitions", fmt.Sprint(stored.ApplyPartitions), fmt.Sprint(id.ApplyPartitions),
+			"Entities are partitioned over the recorded number: set it back, or use another ledger database",
+		})
 	}
 	for _, f := range fields {
 		if f.was != "" && f.is != "" && f.was != f.is {

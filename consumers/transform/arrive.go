@@ -91,7 +91,7 @@ func (f *tableFeed) merge(b *batch, ends map[topicPartition]int64, rows, bytes i
 		}
 		for {
 			e := next.queue[0]
-			if (b.rows >= rows || b.bytes >= bytes) && !(last != nil && halves(last, e)) {
+			if full := b.rows >= rows || b.bytes >= bytes; full && (last == nil || !halves(last, e)) {
 				return mergeFull
 			}
 			b.events[f.table] = append(b.events[f.table], next.pop())

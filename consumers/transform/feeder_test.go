@@ -63,8 +63,10 @@ func newFeeder(t testing.TB, ddl string, tables []schemas.Table, mappings ...con
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
-	f := &feeder{t: t, ctx: ctx, prefix: testenv.Name(t), brokers: testenv.Kafka(t), tables: map[string]*fedTable{}, commit: 0x1000, change: 0x1000,
-		epoch: 1, run: 1, done: map[string]schemas.TableProgress{}, ends: map[string]schemas.TopicEnds{}}
+	f := &feeder{
+		t: t, ctx: ctx, prefix: testenv.Name(t), brokers: testenv.Kafka(t), tables: map[string]*fedTable{}, commit: 0x1000, change: 0x1000,
+		epoch: 1, run: 1, done: map[string]schemas.TableProgress{}, ends: map[string]schemas.TopicEnds{},
+	}
 	legacy, err := pgx.Connect(ctx, testenv.Postgres(t))
 	f.check(err)
 	f.legacy = legacy
@@ -171,7 +173,6 @@ func (f *feeder) describe(rel *schemas.Relation) {
 type fedTx struct {
 	f       *feeder
 	commit  schemas.LSN
-	n       uint32
 	read    bool
 	records []*kgo.Record
 }
@@ -342,8 +343,10 @@ func (f *feeder) publish(records []*kgo.Record, position schemas.Position) {
 }
 
 func (f *feeder) checkpoint() schemas.Checkpoint {
-	return schemas.Checkpoint{Source: schemas.Source{SystemID: "1", Timeline: 1, Database: "legacy", Epoch: f.epoch}, Position: f.last,
-		Backfill: schemas.Backfill{Run: f.run, FirstComplete: f.complete, Tables: f.done}, Topics: f.ends, WrittenAt: time.Now()}
+	return schemas.Checkpoint{
+		Source: schemas.Source{SystemID: "1", Timeline: 1, Database: "legacy", Epoch: f.epoch}, Position: f.last,
+		Backfill: schemas.Backfill{Run: f.run, FirstComplete: f.complete, Tables: f.done}, Topics: f.ends, WrittenAt: time.Now(),
+	}
 }
 
 // loaded says that the first backfill is complete.
@@ -372,7 +375,8 @@ func (f *feeder) start(edit ...func(*Transform)) *Transform {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	legacy := f.legacy.Config()
-	tr := New(f.cfg, Deps{Ledger: f.pool, LedgerConn: conn, Plan: f.plan, Kafka: []kgo.Opt{kgo.SeedBrokers(f.brokers...)}, Registry: f.registry, Logger: log,
+	tr := New(f.cfg, Deps{
+		Ledger: f.pool, LedgerConn: conn, Plan: f.plan, Kafka: []kgo.Opt{kgo.SeedBrokers(f.brokers...)}, Registry: f.registry, Logger: log,
 		Describe: func(ctx context.Context) ([]Captured, error) {
 			conn, err := pgx.ConnectConfig(ctx, legacy)
 			if err != nil {
@@ -380,7 +384,8 @@ func (f *feeder) start(edit ...func(*Transform)) *Transform {
 			}
 			defer closeConn(conn)
 			return Catalogue(ctx, conn, f.cfg.Tables)
-		}})
+		},
+	})
 	for _, e := range edit {
 		e(tr)
 	}

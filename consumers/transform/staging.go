@@ -30,8 +30,10 @@ type stagingSQL struct {
 
 func newStaging(ctx context.Context, conn *pgx.Conn, t *mirrorTable, n int, bulk bool) (*staging, error) {
 	name := func(what string) string { return fmt.Sprintf(`"backstitch_%s_%d_%t"`, what, n, bulk) }
-	s := &staging{t: t, images: name("images"), old: name("old"), partial: name("partial"), gone: name("gone"),
-		columns: list("", t.columns), keys: list("", t.columns[:t.keys])}
+	s := &staging{
+		t: t, images: name("images"), old: name("old"), partial: name("partial"), gone: name("gone"),
+		columns: list("", t.columns), keys: list("", t.columns[:t.keys]),
+	}
 	s.sql = s.statements()
 	c, b := make([]string, len(t.columns)), make([]string, t.keys)
 	for i, column := range t.columns {
@@ -55,10 +57,10 @@ func newStaging(ctx context.Context, conn *pgx.Conn, t *mirrorTable, n int, bulk
 
 func (s *staging) statements() (sql stagingSQL) {
 	t := s.t
-	same := func(a, b string) string { // the key's columns of two relations
+	same := func(b string) string { // the key's columns of n and another relation
 		on := make([]string, t.keys)
 		for i, k := range t.columns[:t.keys] {
-			on[i] = fmt.Sprintf("%s.%s = %s.%s", a, schemas.QuoteIdent(k), b, schemas.QuoteIdent(k))
+			on[i] = fmt.Sprintf("n.%s = %s.%s", schemas.QuoteIdent(k), b, schemas.QuoteIdent(k))
 		}
 		return strings.Join(on, " AND ")
 	}
@@ -84,10 +86,10 @@ func (s *staging) statements() (sql stagingSQL) {
 		strings.Join(key, ", "), schemas.QuoteIdent(t.columns[0]), from, strings.Join(base, ", "), schemas.QuoteIdent(t.columns[0]))
 	// *= compares images, not values: 1.0 is not 1.00, and json can be compared
 	sql.drop = fmt.Sprintf("DELETE FROM %s n USING %s m WHERE %s AND ROW(%s)::record *= ROW(%s)::record",
-		s.images, t.sql(), same("n", "m"), list("n.", t.columns), list("m.", t.columns))
-	sql.oldGone = fmt.Sprintf("INSERT INTO %s SELECT m.* FROM %s m JOIN %s n ON %s", s.old, t.sql(), s.gone, same("n", "m"))
-	sql.oldImages = fmt.Sprintf("INSERT INTO %s SELECT m.* FROM %s m JOIN %s n ON %s", s.old, t.sql(), s.images, same("n", "m"))
-	sql.remove = fmt.Sprintf("DELETE FROM %s m USING %s n WHERE %s", t.sql(), s.gone, same("n", "m"))
+		s.images, t.sql(), same("m"), list("n.", t.columns), list("m.", t.columns))
+	sql.oldGone = fmt.Sprintf("INSERT INTO %s SELECT m.* FROM %s m JOIN %s n ON %s", s.old, t.sql(), s.gone, same("m"))
+	sql.oldImages = fmt.Sprintf("INSERT INTO %s SELECT m.* FROM %s m JOIN %s n ON %s", s.old, t.sql(), s.images, same("m"))
+	sql.remove = fmt.Sprintf("DELETE FROM %s m USING %s n WHERE %s", t.sql(), s.gone, same("m"))
 	do := "NOTHING"
 	if set := t.columns[t.keys:]; len(set) > 0 {
 		assign := make([]string, len(set))
