@@ -22,12 +22,7 @@ func (a *app) approve() *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := a.open(cmd.Context(), path)
-			if err != nil {
-				return err
-			}
-			defer s.pool.Close()
+		RunE: a.within(&path, func(cmd *cobra.Command, s *session, args []string) error {
 			if args[0] == "list" {
 				return a.listConsents(cmd, s)
 			}
@@ -45,7 +40,7 @@ func (a *app) approve() *cobra.Command {
 			}
 			fmt.Fprintf(a.out, "approved %d: %s\n", c.ID, c.Question)
 			return nil
-		},
+		}),
 	}
 	configFlag(cmd, &path)
 	return cmd

@@ -18,7 +18,7 @@ func (a *app) backfill() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backfill --all | --table T",
 		Short: "Read tables again: some beside the stream, or all as a new epoch with a new slot",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := load(path)
 			if err != nil {

@@ -92,13 +92,22 @@ func (a *app) code(err error) int {
 	return ExitError
 }
 
+// noArgs refuses what stands behind a command that takes nothing.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage(fmt.Errorf("%s: %q is no command here: `%s --help` lists what is", cmd.CommandPath(), args[0], cmd.CommandPath()))
+	}
+	return nil
+}
+
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "backstitch",
 		Short:         "Stream a legacy system's users and tenants into Stytch",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
 	root.PersistentFlags().BoolVar(&a.logJSON, "log-json", false, "write logs as JSON objects")

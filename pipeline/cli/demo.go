@@ -19,7 +19,7 @@ func (a *app) demo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Watch a legacy system move into Stytch while people keep using it, all on this machine",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Size.Teams < 10 || o.Size.Users < 100 || o.Pace < 1 || o.ChangesPerSecond < 1 {
 				return usage(fmt.Errorf("demo: want at least 10 teams, 100 users, 1 call/s and 1 change/s"))

@@ -13,7 +13,7 @@ import (
 
 func (a *app) parked() *cobra.Command {
 	parent := &cobra.Command{
-		Use: "parked", Short: "List or retry what cannot be applied", Args: cobra.NoArgs,
+		Use: "parked", Short: "List or retry what cannot be applied", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return usage(fmt.Errorf("parked: want list or retry")) },
 	}
 	parent.AddCommand(a.parkedList(), a.parkedRetry())
@@ -24,18 +24,11 @@ func (a *app) parkedList() *cobra.Command {
 	var path, reason, output string
 	var limit int
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List parked entities, and those that wait for one, oldest change first",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := oneOf("--output", output, "text", "json"); err != nil {
-				return err
-			}
-			s, err := a.open(cmd.Context(), path)
-			if err != nil {
-				return err
-			}
-			defer s.pool.Close()
+		Use:     "list",
+		Short:   "List parked entities, and those that wait for one, oldest change first",
+		Args:    noArgs,
+		PreRunE: func(*cobra.Command, []string) error { return oneOf("--output", output, "text", "json") },
+		RunE: a.within(&path, func(cmd *cobra.Command, s *session, _ []string) error {
 			list, err := ledger.Parked(cmd.Context(), s.pool, ledger.Filter{Reason: consumers.Reason(reason), Limit: limit, Blocked: true})
 			if err != nil {
 				return err
@@ -52,7 +45,7 @@ func (a *app) parkedList() *cobra.Command {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Key.Kind, e.Key.Organization, e.Key.Entity, e.Status, e.Reason, e.Detail)
 			}
 			return w.Flush()
-		},
+		}),
 	}
 	configFlag(cmd, &path)
 	cmd.Flags().StringVar(&reason, "reason", "", "only those with this reason")
@@ -66,20 +59,15 @@ func (a *app) parkedRetry() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retry",
 		Short: "Try parked entities again, all or those with one reason",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := a.open(cmd.Context(), path)
-			if err != nil {
-				return err
-			}
-			defer s.pool.Close()
+		Args:  noArgs,
+		RunE: a.within(&path, func(cmd *cobra.Command, s *session, _ []string) error {
 			n, err := ledger.RetryParked(cmd.Context(), s.pool, consumers.Reason(reason))
 			if err != nil {
 				return err
 			}
 			fmt.Fprintf(a.out, "%d entities will be tried again by the running pipeline\n", n)
 			return nil
-		},
+		}),
 	}
 	configFlag(cmd, &path)
 	cmd.Flags().StringVar(&reason, "reason", "", "only those with this reason")

@@ -10,7 +10,7 @@ import (
 
 func (a *app) replay() *cobra.Command {
 	parent := &cobra.Command{
-		Use: "replay", Short: "Go through topics again", Args: cobra.NoArgs,
+		Use: "replay", Short: "Go through topics again", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return usage(fmt.Errorf("replay: want apply")) },
 	}
 	var path string
@@ -20,16 +20,14 @@ func (a *app) replay() *cobra.Command {
 		Short: "Go through the apply topics again, on a stopped pipeline",
 		Long: "Sets the apply connector back to the beginning of its topics. Unchanged entities cost no API call.\n" +
 			"With --force each entity is compared with a fresh read of Stytch, and what was changed behind our back is repaired.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args: noArgs,
+		PreRunE: func(*cobra.Command, []string) error {
 			if !earliest {
 				return usage(fmt.Errorf("replay apply: want --to-earliest; other targets are not built yet"))
 			}
-			s, err := a.open(cmd.Context(), path)
-			if err != nil {
-				return err
-			}
-			defer s.pool.Close()
+			return nil
+		},
+		RunE: a.within(&path, func(cmd *cobra.Command, s *session, _ []string) error {
 			r, err := pipeline.Replay(cmd.Context(), s.cfg, s.clients, s.pool, force)
 			if err != nil {
 				return err
@@ -37,7 +35,7 @@ func (a *app) replay() *cobra.Command {
 			fmt.Fprintf(a.out, "%d partitions set back to their beginning; %d entities will be read back from Stytch\n", r.Partitions, r.Reads)
 			fmt.Fprintln(a.out, "the next `backstitch run` goes through them")
 			return nil
-		},
+		}),
 	}
 	configFlag(cmd, &path)
 	cmd.Flags().BoolVar(&earliest, "to-earliest", false, "from the beginning of both lanes")

@@ -19,11 +19,13 @@ const drainTime = 30 * time.Second
 // configFlag adds -c to a command.
 func configFlag(cmd *cobra.Command, path *string) {
 	cmd.Flags().StringVarP(path, "config", "c", "", "the pipeline's YAML file")
-	cobra.CheckErr(cmd.MarkFlagRequired("config")) // the flag was added on the line above
 }
 
 // load reads a configuration; what is wrong with it exits with code 2.
 func load(path string) (*config.Config, error) {
+	if path == "" {
+		return nil, usage(errors.New("which pipeline? Name its file: -c FILE"))
+	}
 	cfg, err := config.Load(path)
 	if err != nil {
 		return nil, usage(err)
@@ -37,7 +39,7 @@ func (a *app) run() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the pipeline until stopped; SIGTERM drains it",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := load(path)
 			if err != nil {

@@ -29,7 +29,7 @@ func (a *app) sandbox() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sandbox",
 		Short: "Run stand-ins for PostgreSQL, Kafka, the registry and Stytch, until stopped",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, name := range f.only {
 				if !slices.Contains(standIns, name) {

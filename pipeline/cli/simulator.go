@@ -61,7 +61,7 @@ func (a *app) simulator() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "simulator",
 		Short: "Run the Stytch simulator alone, until stopped",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			options, err := f.options()
 			if err != nil {

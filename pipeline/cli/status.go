@@ -15,18 +15,11 @@ import (
 func (a *app) status() *cobra.Command {
 	var path, output string
 	cmd := &cobra.Command{
-		Use:   "status",
-		Short: "Show connectors, lag, backfill and entities by state",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := oneOf("--output", output, "text", "json"); err != nil {
-				return err
-			}
-			s, err := a.open(cmd.Context(), path)
-			if err != nil {
-				return err
-			}
-			defer s.pool.Close()
+		Use:     "status",
+		Short:   "Show connectors, lag, backfill and entities by state",
+		Args:    noArgs,
+		PreRunE: func(*cobra.Command, []string) error { return oneOf("--output", output, "text", "json") },
+		RunE: a.within(&path, func(cmd *cobra.Command, s *session, _ []string) error {
 			status := pipeline.Observe(cmd.Context(), s.cfg, s.clients, s.pool)
 			if output == "json" {
 				e := json.NewEncoder(a.out)
@@ -34,7 +27,7 @@ func (a *app) status() *cobra.Command {
 				return e.Encode(status)
 			}
 			return printStatus(a.out, status)
-		},
+		}),
 	}
 	configFlag(cmd, &path)
 	outputFlag(cmd, &output)

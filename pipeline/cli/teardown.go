@@ -17,7 +17,7 @@ func (a *app) teardown() *cobra.Command {
 		Use:   "teardown",
 		Short: "Drop slot and publication, and say what else is left",
 		Long:  "A slot that nobody reads keeps the source server's write-ahead log for ever: drop it when the migration is over.",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := load(path)
 			if err != nil {
