@@ -2,11 +2,15 @@ package transform
 
 // assemble makes the half that works from touched keys on, for one term.
 func (t *Transform) assemble(term int64) (*evaluator, *announcer, error) {
-	teller, err := newAnnouncer(announcerConfig{Pool: t.deps.Ledger, Prefix: t.cfg.Prefix, Term: term, Kafka: t.deps.Kafka,
-		Registry: t.deps.Registry, Log: t.log, Metrics: t.more})
+	teller, err := newAnnouncer(announcerConfig{
+		Pool: t.deps.Ledger, Prefix: t.cfg.Prefix, Term: term, Kafka: t.deps.Kafka,
+		Registry: t.deps.Registry, Log: t.log, Metrics: t.more,
+	})
 	if err != nil {
 		return nil, nil, err
 	}
-	return newEvaluator(evaluatorConfig{Pool: t.deps.Ledger, Plan: t.deps.Plan, Term: term, Partitions: t.cfg.ApplyPartitions,
-		Sweep: t.cfg.Sweep, AuditEvery: t.cfg.AuditEvery, Log: t.log, Metrics: t.more, Now: t.deps.Now, Changed: teller.notify}), teller, nil
+	return newEvaluator(evaluatorConfig{
+		Pool: t.deps.Ledger, Plan: t.deps.Plan, Term: term, Partitions: t.cfg.ApplyPartitions,
+		Sweep: t.cfg.Sweep, AuditEvery: t.cfg.AuditEvery, Log: t.log, Metrics: t.more, Now: t.deps.Now, Changed: teller.notify,
+	}), teller, nil
 }

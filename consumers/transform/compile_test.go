@@ -139,10 +139,10 @@ func TestCompileRefuses(t *testing.T) {
 		want  string
 		extra []schemas.Table
 	}{
-		{"unknown field", replace("u.name,", "u.name AS nmae,"), "members.select returns nmae, which is no field of a Stytch member. Did you mean name?", nil},
+		{"unknown field", replace("u.name,", "u.name AS nane,"), "members.select returns nane, which is no field of a Stytch member. Did you mean name?", nil},
 		{"short field", replace("email_address", "email"), "Did you mean email_address?", nil},
 		{"not yet a field", replace("u.name,", "u.name, u.name AS totp_secret,"), "returns totp_secret, which is not yet built", nil},
-		{"unknown column", replace("u.name,", "u.nmae AS name,"), `column u.nmae does not exist (SQLSTATE 42703), line 1 column 94`, nil},
+		{"unknown column", replace("u.name,", "u.nane AS name,"), `column u.nane does not exist (SQLSTATE 42703), line 1 column 94`, nil},
 		{"not captured", replace("'OWNER' THEN ARRAY['admin']", "'OWNER' THEN ARRAY(SELECT g.role FROM role_grants g WHERE g.member_id = m.id)"),
 			"members.select reads role_grants, which source.tables lacks: changes to it would never reach Stytch. Add public.role_grants.", nil},
 		{"a view", replace("JOIN users u", "JOIN v u"), "reads v, which is not a table", nil},

@@ -45,8 +45,10 @@ type commitKey struct {
 }
 
 func newFiller(ctx context.Context, conn *pgx.Conn, term int64, prefix string, ids map[string]string, to toucher) (*filler, error) {
-	f := &filler{conn: conn, term: term, prefix: prefix, ids: ids, toucher: to,
-		stages: map[stageKey]*staging{}, tables: map[*mirrorTable]int{}, commits: map[commitKey]int{}}
+	f := &filler{
+		conn: conn, term: term, prefix: prefix, ids: ids, toucher: to,
+		stages: map[stageKey]*staging{}, tables: map[*mirrorTable]int{}, commits: map[commitKey]int{},
+	}
 	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM backstitch.incomplete_rows)").Scan(&f.incomplete)
 	if err != nil {
 		return nil, fmt.Errorf("look for incomplete rows: %w", redact.SQLError(err))
