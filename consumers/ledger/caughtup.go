@@ -35,10 +35,18 @@ func (p Progress) Clean() bool { return p.Parked == 0 && p.Awaiting == 0 && p.Bl
 // CaughtUp says how far everything committed in the source at or below lsn is.
 // Caught up to L means: evaluated commit LSN >= L or end LSN >= L. An entity that a
 // later change touched again counts with that change only: its turn applies both.
+// What an evaluation of the whole mapping found carries that evaluation's position,
+// though its rows may be older: with such a one above lsn, its entities count too.
 func CaughtUp(ctx context.Context, q Querier, lsn schemas.LSN) (Progress, error) {
 	var p Progress
-	err := q.QueryRow(ctx, `SELECT evaluated_commit_lsn >= $1 OR evaluated_end_lsn >= $1 FROM backstitch.transform`, int64(lsn)).Scan(&p.Evaluated)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+	var upTo int64
+	err := q.QueryRow(ctx, `SELECT evaluated_commit_lsn >= $1 OR evaluated_end_lsn >= $1,
+			greatest($1, (SELECT max(commit_lsn) FROM backstitch.passes WHERE cause IN ('load', 'mapping', 'rebuild')))
+		FROM backstitch.transform`, int64(lsn)).Scan(&p.Evaluated, &upTo)
+	if errors.Is(err, pgx.ErrNoRows) { // nothing was ever evaluated
+		upTo, err = int64(lsn), nil
+	}
+	if err != nil {
 		return Progress{}, fmt.Errorf("read how far the transform is: %w", redact.SQLError(err))
 	}
 	err = q.QueryRow(ctx, `SELECT
@@ -47,7 +55,7 @@ func CaughtUp(ctx context.Context, q Querier, lsn schemas.LSN) (Progress, error)
 			count(*) FILTER (WHERE status = 'awaiting_consent'),
 			count(*) FILTER (WHERE status = 'blocked'),
 			count(*) FILTER (WHERE status = 'released')
-		FROM backstitch.entities WHERE status <> 'current' AND commit_lsn <= $1`, int64(lsn)).
+		FROM backstitch.entities WHERE status <> 'current' AND commit_lsn <= $1`, upTo).
 		Scan(&p.Waiting, &p.Parked, &p.Awaiting, &p.Blocked, &p.Released)
 	if err != nil {
 		return Progress{}, fmt.Errorf("count what waits: %w", redact.SQLError(err))

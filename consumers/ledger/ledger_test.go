@@ -176,6 +176,11 @@ func TestCaughtUp(t *testing.T) { // hazards A19, A23
 	check(100, ledger.Progress{Evaluated: true, Waiting: 2, Parked: 1, Awaiting: 1, Blocked: 1, Released: 1}, false)
 	exec("UPDATE backstitch.entities SET status = 'current' WHERE status IN ('pending', 'deferred') AND commit_lsn = 100")
 	check(100, ledger.Progress{Evaluated: true, Parked: 1, Awaiting: 1, Blocked: 1, Released: 1}, true)
+	// what a whole evaluation found was there before, wherever the evaluation stood
+	exec("INSERT INTO backstitch.passes (cause, digest, epoch, commit_lsn) VALUES ('audit', 'd', 1, 101)")
+	check(100, ledger.Progress{Evaluated: true, Parked: 1, Awaiting: 1, Blocked: 1, Released: 1}, true)
+	exec("INSERT INTO backstitch.passes (cause, digest, epoch, commit_lsn) VALUES ('load', 'd', 1, 101)")
+	check(100, ledger.Progress{Evaluated: true, Waiting: 2, Parked: 2, Awaiting: 2, Blocked: 2, Released: 2}, false)
 
 	s, err := ledger.Summarize(ctx, pool)
 	if err != nil || s.Total(consumers.Parked) != 2 || s.Unannounced != 14 {

@@ -3,7 +3,6 @@
 package harness
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http/httptest"
@@ -12,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -63,15 +61,19 @@ type World struct {
 	Prefix         string
 	Simulator      *simulator.Simulator
 	StytchURL      string
+	Registry       string // URL
+	Brokers        []string
 	Config         string // path
 	Pool           *pgxpool.Pool
 	LedgerPool     *pgxpool.Pool
+	options        Options
+	dir            string
 }
 
 // Options of a World.
 type Options struct {
-	// Legacy is the URL of an empty database; "": one on the shared server.
-	Legacy string
+	// Legacy and Ledger are the URLs of empty databases; "": on the shared server.
+	Legacy, Ledger string
 	// Schema is the SQL that creates and seeds the legacy system.
 	Schema string
 	// Tables, Organizations and Members are the YAML of source.tables and of the two
@@ -85,15 +87,19 @@ type Options struct {
 	Simulator simulator.Options
 	// Brokers; nil: testenv.Kafka.
 	Brokers []string
+	// ProjectID and Secret that the configuration names; "": the simulator's.
+	ProjectID, Secret string
 }
 
 // New makes a world.
 func New(tb testing.TB, o Options) *World {
 	tb.Helper()
 	ctx := context.Background()
-	w := &World{Legacy: o.Legacy, Ledger: testenv.Postgres(tb), Prefix: testenv.Name(tb)}
-	if w.Legacy == "" {
-		w.Legacy = testenv.Postgres(tb)
+	w := &World{Legacy: o.Legacy, Ledger: o.Ledger, Prefix: testenv.Name(tb)}
+	for _, url := range []*string{&w.Legacy, &w.Ledger} {
+		if *url == "" {
+			*url = testenv.Postgres(tb)
+		}
 	}
 	w.Pool, w.LedgerPool = pool(tb, w.Legacy), pool(tb, w.Ledger)
 	if o.Schema != "" {
@@ -101,7 +107,20 @@ func New(tb testing.TB, o Options) *World {
 			tb.Fatalf("create the legacy schema: %v", err)
 		}
 	}
-	o.Simulator.ProjectID, o.Simulator.Secret = ProjectID, Secret
+	if o.ProjectID == "" {
+		o.ProjectID = ProjectID
+	}
+	if o.Secret == "" {
+		o.Secret = Secret
+	}
+	if o.RateLimit == 0 {
+		o.RateLimit = 2000
+	}
+	if w.Brokers = o.Brokers; w.Brokers == nil {
+		w.Brokers = testenv.Kafka(tb)
+	}
+	w.Registry = testenv.Registry(tb)
+	o.Simulator.ProjectID, o.Simulator.Secret = o.ProjectID, o.Secret
 	if o.Simulator.Roles == nil {
 		o.Simulator.Roles = []string{"admin", "member", "owner"}
 	}
@@ -109,11 +128,24 @@ func New(tb testing.TB, o Options) *World {
 	server := httptest.NewServer(w.Simulator)
 	tb.Cleanup(server.Close)
 	w.StytchURL = server.URL
-	w.Config = filepath.Join(tb.TempDir(), "pipeline.yaml")
-	if err := os.WriteFile(w.Config, []byte(w.yaml(tb, o)), 0o600); err != nil {
+	w.options, w.dir = o, tb.TempDir()
+	w.Config = w.Variant(tb, "pipeline", func(*Options) {})
+	return w
+}
+
+// Variant writes another configuration of this world, with options changed, and
+// returns its path. Only what stands in the file may be changed: Legacy, the YAML
+// fields, RateLimit, ProjectID, Secret and Brokers.
+func (w *World) Variant(tb testing.TB, name string, change func(*Options)) string {
+	tb.Helper()
+	o := w.options
+	o.Legacy, o.Brokers = w.Legacy, w.Brokers
+	change(&o)
+	path := filepath.Join(w.dir, name+".yaml")
+	if err := os.WriteFile(path, []byte(w.yaml(o)), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	return w
+	return path
 }
 
 func pool(tb testing.TB, url string) *pgxpool.Pool {
@@ -126,15 +158,7 @@ func pool(tb testing.TB, url string) *pgxpool.Pool {
 	return p
 }
 
-func (w *World) yaml(tb testing.TB, o Options) string {
-	rate := o.RateLimit
-	if rate == 0 {
-		rate = 2000
-	}
-	brokers := o.Brokers
-	if brokers == nil {
-		brokers = testenv.Kafka(tb)
-	}
+func (w *World) yaml(o Options) string {
 	return fmt.Sprintf(`name: %[1]s
 source:
   postgres: %[2]s
@@ -151,108 +175,8 @@ organizations:
 members:
 %[12]s
 %[13]s
-`, w.Prefix, w.Legacy, o.Tables, strings.Join(brokers, ", "), testenv.Registry(tb), w.Ledger, w.StytchURL, ProjectID, Secret, rate,
+`, w.Prefix, o.Legacy, o.Tables, strings.Join(o.Brokers, ", "), w.Registry, w.Ledger, w.StytchURL, o.ProjectID, o.Secret, o.RateLimit,
 		o.Organizations, o.Members, o.More)
-}
-
-// Process is a running backstitch.
-type Process struct {
-	cmd  *exec.Cmd
-	log  *lockedBuffer
-	done chan struct{}
-	err  error
-}
-
-// Start runs the binary with arguments, in a process that the test can kill.
-func (w *World) Start(tb testing.TB, args ...string) *Process {
-	tb.Helper()
-	p := &Process{cmd: exec.Command(Binary(tb), args...), log: &lockedBuffer{}, done: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	if err := p.cmd.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.done)
-	}()
-	tb.Cleanup(func() {
-		p.Signal(syscall.SIGKILL)
-		<-p.done
-		if tb.Failed() {
-			tb.Logf("backstitch %s:\n%s", strings.Join(args, " "), p.log.Tail(8000))
-		}
-	})
-	return p
-}
-
-// Run starts `backstitch run` on the world's configuration.
-func (w *World) Run(tb testing.TB, more ...string) *Process {
-	tb.Helper()
-	return w.Start(tb, append([]string{"run", "-c", w.Config}, more...)...)
-}
-
-// Command runs a command to its end and returns its output and exit code.
-func (w *World) Command(tb testing.TB, args ...string) (string, int) {
-	tb.Helper()
-	p := w.Start(tb, args...)
-	code := p.Wait(tb, 2*time.Minute)
-	return p.log.String(), code
-}
-
-// Signal sends a signal; an ended process is not an error.
-func (p *Process) Signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
-
-// Kill ends the process as a crash would.
-func (p *Process) Kill() {
-	p.Signal(syscall.SIGKILL)
-	<-p.done
-}
-
-// Ended is closed when the process has ended.
-func (p *Process) Ended() <-chan struct{} { return p.done }
-
-// Wait returns the exit code.
-func (p *Process) Wait(tb testing.TB, limit time.Duration) int {
-	tb.Helper()
-	select {
-	case <-p.done:
-		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(limit):
-		tb.Fatalf("the process did not end within %s", limit)
-		return -1
-	}
-}
-
-// Log is what the process has printed.
-func (p *Process) Log() string { return p.log.String() }
-
-// Stop drains the process and returns its exit code.
-func (p *Process) Stop(tb testing.TB) int {
-	tb.Helper()
-	p.Signal(syscall.SIGTERM)
-	return p.Wait(tb, time.Minute)
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *lockedBuffer) Tail(n int) string {
-	s := l.String()
-	return s[max(0, len(s)-n):]
 }
 
 // Eventually polls a condition until it holds or the limit passes.

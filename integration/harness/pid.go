@@ -1,0 +1,4 @@
+package harness
+
+// PID is the process's id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
