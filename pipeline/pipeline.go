@@ -168,6 +168,7 @@ func (p *Pipeline) Stop(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 	}
+	p.clients.Stytch.Close()
 	p.pool.Close()
 	return errors.Join(errs...)
 }

@@ -20,8 +20,9 @@ func sourceConfig(cfg *config.Config) capture.Config {
 	return capture.Config{
 		Name: cfg.Name + "-source", Prefix: cfg.Kafka.Topics.Prefix,
 		Slot: cfg.Source.Slot, Publication: cfg.Source.Publication,
-		Tables:     cfg.Source.Tables,
-		Partitions: cfg.Kafka.Topics.Partitions, ReplicationFactor: int16(cfg.Kafka.Topics.ReplicationFactor),
+		KeepPublication: !cfg.Source.CreatePublication,
+		Tables:          cfg.Source.Tables,
+		Partitions:      cfg.Kafka.Topics.Partitions, ReplicationFactor: int16(cfg.Kafka.Topics.ReplicationFactor),
 		CreateTopics:     cfg.Kafka.Topics.Create,
 		Heartbeat:        cfg.Source.Heartbeat,
 		BackfillMaxPause: cfg.Backfill.MaxPause,

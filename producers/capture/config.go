@@ -23,6 +23,9 @@ type Config struct {
 	// Slot and Publication; default backstitch_<prefix>.
 	Slot        string
 	Publication string
+	// KeepPublication: somebody else creates and changes the publication; where it is
+	// not as it must be the source is held with the statement to run.
+	KeepPublication bool
 	// Tables to capture.
 	Tables []schemas.Table
 

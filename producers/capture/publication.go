@@ -64,7 +64,11 @@ func (x *session) alignPublication(ctx context.Context) error {
 	return nil
 }
 
+// alter changes the publication, or asks for the change where somebody else keeps it.
 func (x *session) alter(ctx context.Context, sql string) error {
+	if x.cfg.KeepPublication {
+		return stage.Hold("Run as the tables' owner: "+sql, "publication %s does not hold exactly the captured tables, and this pipeline may not change it", x.cfg.Publication)
+	}
 	_, err := x.control.Exec(ctx, sql)
 	if redact.SQLState(err) == "42501" { // insufficient_privilege
 		return stage.Hold("Run as the tables' owner: "+sql, "the role may not change publication %s", x.cfg.Publication)

@@ -59,6 +59,9 @@ func (x *session) teardown(ctx context.Context) (*TeardownReport, error) {
 	if err := x.control.QueryRow(ctx, "SELECT count(*) > 0 FROM pg_publication WHERE pubname = $1", x.cfg.Publication).Scan(&r.DroppedPublication); err != nil {
 		return nil, fmt.Errorf("look up publication %s: %w", x.cfg.Publication, redact.SQLError(err))
 	}
+	if x.cfg.KeepPublication {
+		r.DroppedPublication = false
+	}
 	if r.DroppedPublication {
 		return r, x.alter(ctx, "DROP PUBLICATION "+schemas.QuoteIdent(x.cfg.Publication))
 	}
