@@ -66,15 +66,15 @@ func (x *session) quiet(ctx context.Context, ready bool) error {
 	if err := x.check(ctx); err != nil {
 		return err
 	}
+	if !x.stream.Drained() {
+		return nil
+	}
 	if ready && x.line.Idle() {
 		if err := x.hand(ctx); err != nil {
 			return err
 		}
 	}
 	x.run.drain = false
-	if !x.pending() {
-		x.batchStart = time.Time{}
-	}
 	return x.maybeSlice(ctx)
 }
 
@@ -89,7 +89,6 @@ func (x *session) look(ctx context.Context) error {
 	}
 	full := x.full()
 	if full || now.Sub(x.batchStart) >= x.cfg.CommitInterval && x.line.Idle() {
-		x.batchStart = time.Time{}
 		if err := x.check(ctx); err != nil {
 			return err
 		}

@@ -250,7 +250,7 @@ func (x *session) emit(ctx context.Context, readers map[uint32]*publisher.Table,
 			return err
 		}
 	}
-	name := rel.Table.String()
+	name := rel.String()
 	p := backfill.Merge(x.backfill.Tables[name], b.Range)
 	p.Rows += int64(len(b.Rows))
 	p.Point = x.run.point

@@ -113,7 +113,7 @@ func (x *session) hand(ctx context.Context) error {
 	if err := x.line.Hand(ctx, x.batch); err != nil {
 		return err
 	}
-	x.dirty = false
+	x.dirty, x.batchStart = false, time.Time{}
 	return x.take(ctx)
 }
 

@@ -30,6 +30,7 @@ type Stream struct {
 	confirmed   atomic.Uint64
 	received    atomic.Uint64 // where the server's log ends, as it said last
 	interrupted atomic.Bool
+	woken       bool // the reader's: why Next returned nil
 	kick        chan struct{}
 	closing     chan struct{}
 	done        chan struct{}
@@ -83,6 +84,10 @@ func (s *Stream) Received() schemas.LSN { return schemas.LSN(s.received.Load()) 
 // Buffered reports whether Next will return without waiting.
 func (s *Stream) Buffered() bool { return s.conn.wire.ready() }
 
+// Drained reports, after Next returned nil, that it waited in vain; otherwise it was
+// interrupted, and there may be more to read. For the goroutine that calls Next.
+func (s *Stream) Drained() bool { return !s.woken }
+
 // Next returns the next event, or nil when none came within wait or the reader was
 // interrupted. The event is valid until the next call.
 func (s *Stream) Next(wait time.Duration) (*Event, error) {
@@ -92,12 +97,13 @@ func (s *Stream) Next(wait time.Duration) (*Event, error) {
 				return nil, s.broken(err)
 			}
 			if s.interrupted.Swap(false) {
+				s.woken = true
 				return nil, s.failure()
 			}
 		}
 		kind, body, err := s.conn.wire.next()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			s.interrupted.Store(false)
+			s.woken = s.interrupted.Swap(false)
 			return nil, s.failure()
 		}
 		if err != nil {
