@@ -33,8 +33,8 @@ func (p Progress) Done() bool { return p.Evaluated && p.Waiting == 0 }
 func (p Progress) Clean() bool { return p.Parked == 0 && p.Awaiting == 0 && p.Blocked == 0 }
 
 // CaughtUp says how far everything committed in the source at or below lsn is.
-// Caught up to L means: evaluated commit LSN >= L or end LSN >= L. An entity that a
-// later change touched again counts with that change only: its turn applies both.
+// Caught up to L means: evaluated commit LSN >= L or end LSN >= L. An entity
+// that waits carries the place of its oldest change that is not applied.
 // What an evaluation of the whole mapping found carries that evaluation's position,
 // though its rows may be older: with such a one above lsn, its entities count too.
 func CaughtUp(ctx context.Context, q Querier, lsn schemas.LSN) (Progress, error) {
