@@ -112,7 +112,7 @@ func (g *guardian) look(ctx context.Context) error {
 	g.metrics.retained.Set(float64(s.RetainedBytes))
 	switch {
 	case s.SyncState != "" && s.SyncState != "async": // hazard S19
-		return stage.Hold("Take the application name "+"of this connector out of synchronous_standby_names (name the real standbys there, not '*')",
+		return stage.Hold("Name the real standbys in synchronous_standby_names, not '*', and restart the connector",
 			"the source's walsender is a %s standby in synchronous_standby_names: the application's commits wait for Kafka", s.SyncState)
 	case s.WALStatus == "lost":
 		return stage.Hold(fixAll, "slot %s was invalidated by the server: it kept more log than max_slot_wal_keep_size allows, and changes are lost", g.cfg.Slot)
