@@ -43,8 +43,7 @@ type Apply struct {
 	nudged    chan struct{} // something is due now
 	stopping  chan struct{} // closed when the drain begins
 	stopOnce  sync.Once
-	failed    chan error // the first failure of a turn
-	deferrals atomic.Int64
+	failed    chan error   // the first failure of a turn
 	state     atomic.Value // string, for Status
 
 	found struct { // hazard A17

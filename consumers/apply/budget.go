@@ -81,10 +81,7 @@ func (p *pacer) loop(ctx context.Context, lane schemas.Lane) error {
 			n := min(p.slice(), w.n-have+len(p.lanes[lane]))
 			wait, err := p.ledger.Slice(ctx, p.pace, lane, n)
 			if err != nil {
-				if ctx.Err() != nil {
-					return nil
-				}
-				return err
+				return unlessDone(ctx, err)
 			}
 			if !sleep(ctx, wait) {
 				return nil
@@ -141,6 +138,16 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// unlessDone is nil for an error that the end of ctx explains.
+func unlessDone(ctx context.Context, err error) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	default:
+		return err
+	}
 }
 
 // sleep waits; false when ctx ended first.

@@ -24,8 +24,10 @@ const (
 	outcomeStop      outcome = "configuration" // no call can succeed: the connector fails
 )
 
-var outcomes = []outcome{outcomeOK, outcomeThrottled, outcomeUnsent, outcomeUnknown, outcomeMissing, outcomeNoParent,
-	outcomeDuplicate, outcomePassword, outcomeRefused, outcomeStop}
+var outcomes = []outcome{
+	outcomeOK, outcomeThrottled, outcomeUnsent, outcomeUnknown, outcomeMissing, outcomeNoParent,
+	outcomeDuplicate, outcomePassword, outcomeRefused, outcomeStop,
+}
 
 // meaning is an outcome with, if refused, the reason to park for.
 type meaning struct {

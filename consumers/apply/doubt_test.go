@@ -46,21 +46,18 @@ func TestUnknownOutcomesAreReadBack(t *testing.T) { // invariants 3, 4 and 6
 			for i, c := range cases {
 				o := fmt.Sprint("o", i)
 				f := sim.Fault{Kind: kind, Endpoint: c.endpoint, Organization: o, Count: 1, Delay: 300 * time.Millisecond}
+				key, next := member(o, "1"), c.next
 				switch c.about {
 				case "":
-					f.Organization = ""
-					faults[i] = w.sim.Inject(f)
-					w.want(org("new"), orgState("new"))
+					f.Organization, key, next = "", org("new"), orgState("new")
 				case consumers.Organization:
-					faults[i] = w.sim.Inject(f)
-					w.want(org(o), c.next)
+					key = org(o)
 				case "new":
-					faults[i] = w.sim.Inject(f)
-					w.want(member(o, "new"), c.next)
-				default:
-					faults[i] = w.sim.Inject(f)
-					w.want(member(o, "1"), c.next)
+					key = member(o, "new")
+				default: // the member that is there
 				}
+				faults[i] = w.sim.Inject(f)
+				w.want(key, next)
 			}
 			w.equal(member("o2", "1")) // ended with its organization
 			for i, f := range faults {

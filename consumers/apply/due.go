@@ -14,15 +14,12 @@ func (a *Apply) pollDue(ctx context.Context) error {
 	var housekeeping time.Time
 	for {
 		if err := a.queueDue(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
+			return unlessDone(ctx, err)
 		}
 		if now := a.clock(); now.Sub(housekeeping) > time.Minute {
 			housekeeping = now
-			if err := a.ledger.CloseConsents(ctx); err != nil && ctx.Err() == nil {
-				return err
+			if err := a.ledger.CloseConsents(ctx); err != nil {
+				return unlessDone(ctx, err)
 			}
 		}
 		if !sleep(ctx, min(25*time.Millisecond, a.cfg.DuePoll)) { // however often it is nudged

@@ -31,15 +31,19 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "backstitch_apply_calls_total", Help: "Calls to Stytch by step and by what their answer meant."}, []string{"step", "outcome"}),
+			Name: "backstitch_apply_calls_total", Help: "Calls to Stytch by step and by what their answer meant.",
+		}, []string{"step", "outcome"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "backstitch_apply_call_seconds", Help: "Duration of calls to Stytch.",
-			Buckets: prometheus.ExponentialBuckets(0.005, 2, 12)}, []string{"step"}),
+			Buckets: prometheus.ExponentialBuckets(0.005, 2, 12),
+		}, []string{"step"}),
 		turns: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "backstitch_apply_turns_total", Help: "Turns of entities by lane, status and reason."}, []string{"lane", "status", "reason"}),
+			Name: "backstitch_apply_turns_total", Help: "Turns of entities by lane, status and reason.",
+		}, []string{"lane", "status", "reason"}),
 		latencies: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "backstitch_apply_latency_seconds", Help: "From the source's commit to an applied entity.",
-			Buckets: prometheus.ExponentialBuckets(0.05, 2, 16)}, []string{"lane"}),
+			Buckets: prometheus.ExponentialBuckets(0.05, 2, 16),
+		}, []string{"lane"}),
 		counts: map[string]map[string]int64{},
 	}
 	for _, s := range steps {

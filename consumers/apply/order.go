@@ -14,17 +14,17 @@ import (
 const parentWait = time.Minute
 
 // order says what an entity must wait for; nil: its turn goes on.
-func (tn *turn) order(ctx context.Context) (*verdict, error) {
+func (tn *turn) order() *verdict {
 	st := tn.s.state
 	switch {
 	case st.Released || st.Parent != nil && st.Parent.Released:
-		return &verdict{status: consumers.Released}, nil // invariant 12
+		return &verdict{status: consumers.Released} // invariant 12
 	case st.Mark != nil && st.Mark.Settle > 0: // own or foreign: nobody looks before (hazard A2)
 		v := deferred(consumers.ReasonSettling, st.Mark.Settle)
 		v.unknown = true
-		return v, nil
+		return v
 	case st.Key.Kind != consumers.Member:
-		return nil, nil
+		return nil
 	case tn.s.organizationID == "" && st.Mark != nil:
 		tn.resolved() // whatever it did went with the organization
 	}
@@ -33,24 +33,24 @@ func (tn *turn) order(ctx context.Context) (*verdict, error) {
 
 // orderMember waits for the parent: it exists before its members (invariant 4),
 // and takes them along when it goes (hazard A11).
-func (tn *turn) orderMember() (*verdict, error) {
+func (tn *turn) orderMember() *verdict {
 	st, p := tn.s.state, tn.s.state.Parent
 	switch {
 	case tn.s.want == nil && st.StytchID == "" && st.Mark == nil:
-		return nil, nil
+		return nil
 	case p == nil:
-		return deferred(consumers.ReasonOrganization, parentWait), nil
+		return deferred(consumers.ReasonOrganization, parentWait)
 	case stuck(p) && (p.Gone || p.StytchID == "" || p.Reason == consumers.ReasonMissing):
-		return &verdict{status: consumers.Blocked, reason: consumers.ReasonBlockedByOrganization, detail: string(p.Reason)}, nil // hazard A23
+		return &verdict{status: consumers.Blocked, reason: consumers.ReasonBlockedByOrganization, detail: string(p.Reason)} // hazard A23
 	case p.Gone && p.StytchID != "" || p.StytchID == "":
 		// promoted: it may lie deep in the backfill lane (hazard A6)
 		key := consumers.Key{Kind: consumers.Organization, Organization: st.Key.Organization, Entity: st.Key.Organization}
 		if p.Waiting {
 			tn.sched.add(key, tn.task.partition, schemas.LaneLive, nil)
 		}
-		return deferred(consumers.ReasonOrganization, parentWait), nil
+		return deferred(consumers.ReasonOrganization, parentWait)
 	}
-	return nil, nil
+	return nil
 }
 
 // stuck says whether an organization waits only for a person.
@@ -80,8 +80,10 @@ func (tn *turn) conflict(ctx context.Context, k consumers.Key, c ledger.Claim) (
 		}
 		return v, nil
 	case !wanted(h) && (h.Status == consumers.Parked || h.Status == consumers.AwaitingConsent || h.Status == consumers.Blocked):
-		return &verdict{status: consumers.Blocked, reason: consumers.ReasonBlockedByHolder, detail: "held by " + digest,
-			waits: []ledger.Claim{c}, due: 5 * time.Minute, hasDue: true}, nil
+		return &verdict{
+			status: consumers.Blocked, reason: consumers.ReasonBlockedByHolder, detail: "held by " + digest,
+			waits: []ledger.Claim{c}, due: 5 * time.Minute, hasDue: true,
+		}, nil
 	}
 	first, err := tn.breaker(ctx, h, c.Field)
 	if err != nil {

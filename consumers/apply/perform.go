@@ -84,8 +84,9 @@ func (tn *turn) consequence(ctx context.Context, c call, a answer, m meaning, er
 		return nil, nil
 	case outcomeRefused:
 		return tn.refused(c, m)
+	default:
+		return tn.failed(ctx, m, err)
 	}
-	return tn.failed(ctx, m, err)
 }
 
 // success takes what a call did, and takes back a password that it gave to

@@ -118,8 +118,10 @@ func resetPassword(s *subject) []call {
 }
 
 func migrate(s *subject) call {
-	return call{step: stepMigratePassword, fields: migration(s, stytch.Fields{fieldEmail: s.want[fieldEmail]}, s.pass.fields),
-		sets: map[string]any{fieldHash: s.pass.hash}}
+	return call{
+		step: stepMigratePassword, fields: migration(s, stytch.Fields{fieldEmail: s.want[fieldEmail]}, s.pass.fields),
+		sets: map[string]any{fieldHash: s.pass.hash},
+	}
 }
 
 // migration is a body of passwords/migrate.

@@ -14,6 +14,7 @@ import (
 	"github.com/backstitch/backstitch/schemas"
 	"github.com/backstitch/backstitch/schemas/avro"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -48,20 +49,33 @@ func (a *Apply) checkTopics(ctx context.Context) error {
 	defer client.Close()
 	for _, lane := range lanes {
 		topic := schemas.ApplyTopic(a.cfg.Prefix, lane)
-		details, err := kadm.NewClient(client).ListTopics(ctx, topic)
+		n, err := partitions(ctx, kadm.NewClient(client), topic)
 		if err != nil {
 			return fmt.Errorf("apply: describe topic %s: %w", topic, err)
 		}
-		d := details[topic]
-		if d.Err != nil {
-			return fmt.Errorf("apply: describe topic %s: %w", topic, d.Err)
-		}
-		if n := len(d.Partitions); n != a.cfg.Partitions {
+		if n != a.cfg.Partitions {
 			return stage.Hold("Set the partitions back, or use new topics and a new ledger",
 				"topic %s has %d partitions and the ledger was built for %d: two instances could call for one entity", topic, n, a.cfg.Partitions)
 		}
 	}
 	return nil
+}
+
+// topicWait is how long a topic may be unknown: one that was just created is, to
+// the brokers that have not heard of it yet.
+const topicWait = 10 * time.Second
+
+func partitions(ctx context.Context, admin *kadm.Client, topic string) (int, error) {
+	for end := time.Now().Add(topicWait); ; {
+		details, err := admin.ListTopics(ctx, topic)
+		if err != nil {
+			return 0, err
+		}
+		d := details[topic]
+		if !errors.Is(d.Err, kerr.UnknownTopicOrPartition) || time.Now().After(end) || !sleep(ctx, 100*time.Millisecond) {
+			return len(d.Partitions), d.Err
+		}
+	}
 }
 
 // join enters the group. The range balancer gives a partition number of both
@@ -103,13 +117,12 @@ func (g *group) leave(ctx context.Context) error {
 func (g *group) poll(ctx context.Context) error {
 	for {
 		fetches := g.fetch(ctx)
-		if ctx.Err() != nil {
+		select {
+		case <-ctx.Done():
 			return nil
+		default:
 		}
 		for _, e := range fetches.Errors() {
-			if errors.Is(e.Err, kgo.ErrClientClosed) {
-				return nil
-			}
 			if errors.Is(e.Err, context.DeadlineExceeded) {
 				continue // nothing came
 			}
@@ -143,7 +156,7 @@ func (g *group) fetch(ctx context.Context) kgo.Fetches {
 // transient errors come with a broker's restart and end by themselves.
 func transient(err error) bool {
 	var data *kgo.ErrDataLoss
-	return !errors.As(err, &data)
+	return !errors.As(err, &data) && !errors.Is(err, kgo.ErrClientClosed)
 }
 
 func (g *group) accept(r *kgo.Record) error {

@@ -19,9 +19,15 @@ import (
 func faultsOf(w *world, seed uint64, probability float64) []*sim.Injected {
 	var list []*sim.Injected
 	for i, f := range []sim.Fault{
-		{Kind: sim.Before}, {Kind: sim.After}, {Kind: sim.Timeout}, {Kind: sim.TimeoutAfter},
-		{Kind: sim.LateEffect, Delay: 150 * time.Millisecond}, {Kind: sim.Status, Status: 503}, {Kind: sim.StatusAfter, Status: 500},
-		{Kind: sim.Status, Status: 429}, {Kind: sim.Status, Status: 502, Body: "<html>"},
+		{Kind: sim.Before},
+		{Kind: sim.After},
+		{Kind: sim.Timeout},
+		{Kind: sim.TimeoutAfter},
+		{Kind: sim.LateEffect, Delay: 150 * time.Millisecond},
+		{Kind: sim.Status, Status: 503},
+		{Kind: sim.StatusAfter, Status: 500},
+		{Kind: sim.Status, Status: 429},
+		{Kind: sim.Status, Status: 502, Body: "<html>"},
 	} {
 		f.Probability, f.Seed = probability, seed+uint64(i)
 		list = append(list, w.sim.Inject(f))

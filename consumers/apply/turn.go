@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/backstitch/backstitch/consumers"
@@ -87,14 +88,14 @@ func (a *Apply) turn(ctx context.Context, t *task) error {
 	return tn.finish(ctx, v)
 }
 
+// evaluation are the reasons for which transform parks.
+var evaluation = []consumers.Reason{consumers.ReasonEvaluation, consumers.ReasonDuplicateKey, consumers.ReasonIncomplete}
+
 // wanted says whether an entity's turn has come: a revision that had none, or a
 // due time. What evaluation parked waits for another revision.
 func wanted(s *ledger.State) bool {
-	switch s.Reason {
-	case consumers.ReasonEvaluation, consumers.ReasonDuplicateKey, consumers.ReasonIncomplete:
-		if s.Status == consumers.Parked {
-			return false
-		}
+	if s.Status == consumers.Parked && slices.Contains(evaluation, s.Reason) {
+		return false
 	}
 	return s.Revision > s.Tried || s.Due || s.ReadWanted && !s.Later
 }
@@ -136,8 +137,8 @@ func (tn *turn) begin(st *ledger.State) {
 
 // round does one thing: wait, read, or make the first call of the plan.
 func (tn *turn) round(ctx context.Context) (*verdict, error) {
-	if v, err := tn.order(ctx); v != nil || err != nil {
-		return v, err
+	if v := tn.order(); v != nil {
+		return v, nil
 	}
 	st := tn.s.state
 	if st.Mark != nil || st.ReadWanted && !tn.second {
@@ -313,6 +314,7 @@ func (tn *turn) failed(ctx context.Context, m meaning, err error) (*verdict, err
 		return parked(m.reason, stytch.ErrorType(err)), nil
 	case outcomeMissing, outcomeNoParent, outcomeDuplicate, outcomePassword:
 		return parked(consumers.ReasonRefused, stytch.ErrorType(err)), nil
+	default: // tried again after a backoff
 	}
 	return v, nil
 }

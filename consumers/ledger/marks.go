@@ -90,13 +90,16 @@ func (a *Applier) Mark(ctx context.Context, reqs []MarkRequest, window, settle t
 }
 
 // distinctClaims leaves out requests that want a value which an earlier one of the
-// same batch takes.
+// same batch takes, or that are for its entity.
 func distinctClaims(reqs []MarkRequest, results []MarkResult) (sent []MarkRequest, index []int) {
-	taken := map[string]int{}
+	taken, marked := map[string]int{}, map[consumers.Key]bool{}
 next:
 	for i, r := range reqs {
+		if marked[r.Key] {
+			continue
+		}
 		for _, c := range r.Claims {
-			if first, ok := taken[c.id()]; ok && reqs[first].Key != r.Key {
+			if first, ok := taken[c.id()]; ok {
 				holder := reqs[first].Key
 				results[i] = MarkResult{Holder: &holder, Claim: c}
 				continue next
@@ -105,6 +108,7 @@ next:
 		for _, c := range r.Claims {
 			taken[c.id()] = i
 		}
+		marked[r.Key] = true
 		sent, index = append(sent, r), append(index, i)
 	}
 	return sent, index
@@ -136,8 +140,10 @@ func markArgs(reqs []MarkRequest, window, settle time.Duration) ([]any, error) {
 		}
 	}
 	kinds, orgs, ids := keyColumns(keys)
-	return []any{kinds, orgs, ids, partitions, terms, revisions, steps, maybes,
-		wantN, wantScope, wantFd, wantDigest, window.Milliseconds(), settle.Milliseconds()}, nil
+	return []any{
+		kinds, orgs, ids, partitions, terms, revisions, steps, maybes,
+		wantN, wantScope, wantFd, wantDigest, window.Milliseconds(), settle.Milliseconds(),
+	}, nil
 }
 
 func scanMarks(rows pgx.Rows, index []int, results []MarkResult) error {

@@ -81,11 +81,11 @@ FROM input i JOIN lease USING (partition, term)
 WHERE (e.kind, e.org_key, e.key) = (i.kind, i.org_key, i.key)
 RETURNING i.n`
 
+var recordQuery = fmt.Sprintf(recordSQL, leaseLock("$4::int[]"))
+
 // Record commits outcomes in one transaction: applied states, resolved marks, and
 // what wakes others. False for those whose lease is lost: nothing of them was
 // written, and their marks stand.
-var recordQuery = fmt.Sprintf(recordSQL, leaseLock("$4::int[]"))
-
 func (a *Applier) Record(ctx context.Context, records []Record) ([]bool, error) {
 	args, err := recordArgs(records)
 	if err != nil {
@@ -160,6 +160,8 @@ func recordArgs(records []Record) ([]any, error) {
 		}
 	}
 	kinds, orgKeys, entityKeys := keyColumns(keys)
-	return []any{kinds, orgKeys, entityKeys, partitions, terms, revisions, applied, orgs, ids, passwords, digests, adopted, losses,
-		status, reason, detail, due, attempts, consents, reads, unmark}, nil
+	return []any{
+		kinds, orgKeys, entityKeys, partitions, terms, revisions, applied, orgs, ids, passwords, digests, adopted, losses,
+		status, reason, detail, due, attempts, consents, reads, unmark,
+	}, nil
 }
