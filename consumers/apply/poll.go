@@ -89,6 +89,9 @@ func (a *Apply) join() (*group, error) {
 	}
 	opts := append(slices.Clone(a.seeds),
 		kgo.ConsumerGroup(Group(a.cfg.Name)), kgo.ConsumeTopics(topics...), kgo.Balancers(kgo.RangeBalancer()),
+		// the default of 45 s is how long a killed instance's partitions stand still;
+		// who is thrown out for being slow meets its successor's leases
+		kgo.SessionTimeout(10*time.Second), kgo.HeartbeatInterval(2*time.Second),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.AutoCommitMarks(), kgo.AutoCommitInterval(time.Second),
 		kgo.OnPartitionsAssigned(g.onAssigned), kgo.OnPartitionsRevoked(g.onRevoked), kgo.OnPartitionsLost(g.onLost),
