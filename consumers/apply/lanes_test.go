@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/backstitch/backstitch/consumers/ledger"
 	sim "github.com/backstitch/backstitch/pipeline/sandbox/stytch"
 	"github.com/backstitch/backstitch/schemas"
 )
@@ -102,6 +103,16 @@ func TestConfigurationIsChecked(t *testing.T) {
 		edit(&c)
 		if c.withDefaults().Validate() == nil {
 			t.Errorf("a wrong %s was accepted", name)
+		}
+	}
+}
+
+func TestSlicesAreSmall(t *testing.T) { // hazard A18
+	t.Parallel()
+	for rate, most := range map[float64]int{900: 90, 60: 6, 5: 1, 0.5: 1} {
+		p := newPacer(nil, ledger.Pace{Rate: rate}, nil, 1, nil)
+		if n := p.slice(); n != most {
+			t.Errorf("at %g/s a slice is %d requests, want %d", rate, n, most)
 		}
 	}
 }

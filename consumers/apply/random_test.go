@@ -157,9 +157,14 @@ func TestRandomWorkloadWithFaultsEndsFieldEqual(t *testing.T) {
 				l.step()
 				if i%50 == 49 { // one leaves, another comes
 					n := l.rand.IntN(2)
-					if err := w.stop(instances[n]); err != nil {
+					ctx, cut := context.WithCancel(context.Background())
+					if l.rand.IntN(2) == 0 { // in the middle of its calls, as when it dies
+						cut()
+						_ = instances[n].Stop(ctx) // what it left half-done is what this test is about
+					} else if err := w.stop(instances[n]); err != nil {
 						t.Fatal(err)
 					}
+					cut()
 					instances[n] = w.start(func(c *Config, _ *Deps) { c.Owner = fmt.Sprint("instance ", i) })
 				}
 			}
