@@ -23,14 +23,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.uber.org/goleak"
 	"golang.org/x/crypto/bcrypt"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/backstitch/backstitch/pipeline/sandbox/process.Start.func1"),
-		goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
-}
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 const (
 	testProject = "project-test-apply"

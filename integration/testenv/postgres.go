@@ -95,9 +95,8 @@ func postgresServer(tb testing.TB) string {
 		if binaries, own.err = postgres.Ensure(ctx, os.Stderr); own.err != nil {
 			return
 		}
-		var server *postgres.Server
-		if server, own.err = postgres.Start(ctx, postgres.Options{Binaries: binaries}); own.err == nil {
-			own.url = server.URL("postgres")
+		if own.server, own.err = postgres.Start(ctx, postgres.Options{Binaries: binaries}); own.err == nil {
+			own.url = own.server.URL("postgres")
 		}
 	})
 	if own.err != nil {
@@ -106,11 +105,13 @@ func postgresServer(tb testing.TB) string {
 	return own.url
 }
 
-// own is never stopped: the server dies with this process.
+// own is this process's server; Main stops it, and without Main it dies with the
+// process.
 var own struct {
-	once sync.Once
-	url  string
-	err  error
+	once   sync.Once
+	server *postgres.Server
+	url    string
+	err    error
 }
 
 // OwnPostgres starts a server for this test alone, which the test may kill,

@@ -13,7 +13,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"go.uber.org/goleak"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/consumers/stytch"
@@ -25,10 +24,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// TestMain leaves out the server that testenv starts for the whole process.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/backstitch/backstitch/pipeline/sandbox/process.Start.func1"))
-}
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 const legacySchema = `
 CREATE TABLE teams (id int PRIMARY KEY, name text NOT NULL, slug text, deleted_at timestamptz);

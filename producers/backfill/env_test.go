@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"go.uber.org/goleak"
 
 	"github.com/backstitch/backstitch/integration/testenv"
 	"github.com/backstitch/backstitch/internal/pgsession"
@@ -23,9 +22,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", "4"); err != nil {
 		panic(err)
 	}
-	// Without a shared server testenv starts one that ends with the process.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/backstitch/backstitch/pipeline/sandbox/process.Start.func1"),
-		goleak.IgnoreAnyFunction("os/exec.(*Cmd).writerDescriptor.func1"))
+	testenv.Main(m)
 }
 
 // source is a database of a test's own and a superuser's session on it.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"go.uber.org/goleak"
 
 	"github.com/backstitch/backstitch/integration/testenv"
 	"github.com/backstitch/backstitch/producers/replication"
@@ -222,4 +221,4 @@ func TestHeartbeatAndPatience(t *testing.T) {
 	}
 }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
