@@ -6,6 +6,7 @@ import (
 
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/pipeline"
+	"github.com/backstitch/backstitch/pipeline/admin"
 	"github.com/backstitch/backstitch/pipeline/sandbox/stytch"
 )
 
@@ -76,8 +77,8 @@ func (d *demo) await(ctx context.Context, p *pipeline.Pipeline) error {
 	if err != nil {
 		return err
 	}
-	return d.drain(ctx, p, newDisplay(d.Out), &Workload{}, func() (bool, error) {
+	return d.drain(ctx, p, newDisplay(d.Out), &Workload{}, func(s admin.Status) (bool, error) {
 		progress, err := p.CaughtUp(ctx, lsn)
-		return progress.Done() && drained(p.Status(ctx), d.cfg.Name+"-apply"), err
+		return progress.Done() && drained(s, d.cfg.Name+"-apply"), err
 	})
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/backstitch/backstitch/pipeline"
+	"github.com/backstitch/backstitch/pipeline/admin"
 	"github.com/backstitch/backstitch/pipeline/config"
 	"github.com/backstitch/backstitch/pipeline/sandbox/compare"
 )
@@ -180,7 +181,7 @@ func (d *demo) watch(ctx context.Context, p *pipeline.Pipeline) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return people.Done(), d.drain(ctx, p, shown, people, func() (bool, error) {
+	return people.Done(), d.drain(ctx, p, shown, people, func(admin.Status) (bool, error) {
 		progress, err := p.CaughtUp(ctx, lsn)
 		return progress.Done(), err
 	})
@@ -189,7 +190,7 @@ func (d *demo) watch(ctx context.Context, p *pipeline.Pipeline) (int64, error) {
 // follow returns when the time is over and the backfill is applied.
 func (d *demo) follow(ctx context.Context, p *pipeline.Pipeline, shown *display, people *Workload, ended <-chan error) error {
 	over := time.Now().Add(d.Duration)
-	return d.drain(ctx, p, shown, people, func() (bool, error) {
+	return d.drain(ctx, p, shown, people, func(s admin.Status) (bool, error) {
 		select {
 		case err := <-ended:
 			return false, fmt.Errorf("the workload ended early: %w", err)
@@ -198,18 +199,20 @@ func (d *demo) follow(ctx context.Context, p *pipeline.Pipeline, shown *display,
 		if time.Now().Before(over) {
 			return false, nil
 		}
-		s := p.Status(ctx)
 		return s.Transform.Phase == "following" && count(s).waiting < 500, nil
 	})
 }
 
-func (d *demo) drain(ctx context.Context, p *pipeline.Pipeline, shown *display, people *Workload, done func() (bool, error)) error {
-	tick := time.NewTicker(250 * time.Millisecond)
+// drain shows a status a second: counting every entity is not free, and the two
+// cores of a laptop have better things to do.
+func (d *demo) drain(ctx context.Context, p *pipeline.Pipeline, shown *display, people *Workload, done func(admin.Status) (bool, error)) error {
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	defer shown.done()
 	for {
-		shown.show(p.Status(ctx), people.Done())
-		ok, err := done()
+		status := p.Status(ctx)
+		shown.show(status, people.Done())
+		ok, err := done(status)
 		if err != nil || ok {
 			return err
 		}
