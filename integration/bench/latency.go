@@ -24,7 +24,7 @@ func latency(b *bench) {
 	r.caughtUp()
 	seconds := b.scaled(20)
 	idle := b.live(w, "idle", known, seconds)
-	w.Exec(b, fmt.Sprintf("SELECT add_users(%d, %d)", known+1, known+40_000)) // one transaction: the backfill lane
+	w.Exec(b, fmt.Sprintf("SELECT add_teams(%d, %d), add_users(%[1]d, %[2]d)", known+1, known+40_000)) // one transaction: the backfill lane
 	behind := b.live(w, "behind", known, 1)
 	b.until("the backfill lane's wake-ups", func() bool { return count(b, w.LedgerPool, "announced < revision") == 0 })
 	queued := b.live(w, "queued", known, seconds)

@@ -32,7 +32,7 @@ func (b *bench) world(users, rateLimit int) *harness.World {
 		RateLimit: rateLimit,
 		Simulator: simulator.Options{RateLimit: rateLimit + rateLimit/9, JournalSize: journalSize, Roles: []string{"member"}},
 	})
-	w.Exec(b, fmt.Sprintf("SELECT add_users(1, %d)", users))
+	w.Exec(b, fmt.Sprintf("SELECT add_teams(1, %d), add_users(1, %[1]d)", users))
 	w.Exec(b, "VACUUM (ANALYZE)")
 	return w
 }
