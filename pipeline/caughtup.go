@@ -13,8 +13,9 @@ import (
 const pollEvery = 200 * time.Millisecond
 
 // WaitCaughtUp returns when everything that the source committed at or below lsn is
-// applied, or waits for a person only; or when a connector has failed, because then
-// it never will.
+// applied, or waits for a person only; or when a connector has failed or is held
+// until a person acts, because then it never will (hazard A19): a held transform
+// first lets everything before the hold be applied.
 func (p *Pipeline) WaitCaughtUp(ctx context.Context, lsn schemas.LSN) (ledger.Progress, error) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -25,6 +26,9 @@ func (p *Pipeline) WaitCaughtUp(ctx context.Context, lsn schemas.LSN) (ledger.Pr
 		}
 		if err == nil && progress.Done() {
 			return progress, nil
+		}
+		if held := p.transform.Status().Held; held != nil && err == nil && progress.Waiting == 0 {
+			return progress, held
 		}
 		if err := p.Failed(); err != nil {
 			return progress, err

@@ -231,9 +231,9 @@ func EnsureApplyTopics(ctx context.Context, client *kgo.Client, prefix string, p
 			return fmt.Errorf("create topic %s: %w", answer.Topic, answer.Err)
 		}
 	}
-	details, err := admin.ListTopics(ctx, topics...)
+	details, err := awaitTopics(ctx, admin, topics)
 	if err != nil {
-		return fmt.Errorf("describe the apply topics: %w", err)
+		return err
 	}
 	for _, topic := range topics {
 		d := details[topic]
@@ -246,4 +246,26 @@ func EnsureApplyTopics(ctx context.Context, client *kgo.Client, prefix string, p
 		}
 	}
 	return nil
+}
+
+// topicsKnown is how long a broker may take to hear of topics that were just made.
+const topicsKnown = 10 * time.Second
+
+// awaitTopics describes topics that exist, as soon as the broker that is asked knows them.
+func awaitTopics(ctx context.Context, admin *kadm.Client, topics []string) (kadm.TopicDetails, error) {
+	deadline := time.Now().Add(topicsKnown)
+	for {
+		details, err := admin.ListTopics(ctx, topics...)
+		if err != nil {
+			return nil, fmt.Errorf("describe the apply topics: %w", err)
+		}
+		if !errors.Is(details.Error(), kerr.UnknownTopicOrPartition) || time.Now().After(deadline) {
+			return details, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(look / 2):
+		}
+	}
 }
