@@ -5,5 +5,5 @@ import _ "embed"
 //go:embed example.yaml
 var example string
 
-// Example is a commented configuration with every key: what `backstitch init` writes.
+// Example is a commented configuration with every key.
 func Example() string { return example }

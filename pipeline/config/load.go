@@ -64,7 +64,7 @@ func (d *decoder) parse(data []byte) (*ast.MappingNode, bool) {
 	docs := slices.DeleteFunc(file.Docs, func(doc *ast.DocumentNode) bool { return doc.Body == nil || isComment(doc.Body) })
 	switch {
 	case len(docs) == 0:
-		d.problem(nil, "`backstitch init` writes an example", "the file is empty")
+		d.problem(nil, "Start from the commented example, pipeline/config/example.yaml", "the file is empty")
 		return nil, false
 	case len(docs) > 1:
 		d.problem(cmp.Or(docs[1].Start, docs[1].Body.GetToken()), "Keep one document a file, without a second ---", "a second document begins here")

@@ -11,7 +11,7 @@ func Reference() string {
 	var b strings.Builder
 	b.WriteString(`# Configuration
 
-One YAML file describes a pipeline; ` + "`backstitch init`" + ` writes a commented one. An unknown, duplicate or wrongly typed key
+One YAML file describes a pipeline; ` + "`pipeline/config/example.yaml`" + ` is a commented one. An unknown, duplicate or wrongly typed key
 is an error with file and line, and so is a key of a part that is not built yet: nothing is ignored.
 
 ` + "`${NAME}`" + ` stands for a variable of the environment, which must be set, and ` + "`${file:/path}`" + ` for a file's content without
