@@ -154,6 +154,23 @@ func TestSlicesKeepThePace(t *testing.T) {
 	if backfill > 0.4*live || backfill == 0 {
 		t.Errorf("backfill ran at %.0f/s beside %.0f/s live, want its floor", backfill, live)
 	}
+	trickled := make(chan struct{})
+	go func() { // an eighth of the rate, in small slices
+		defer close(trickled)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for range 15 {
+			<-tick.C
+			if _, err := a.Slice(ctx, pace, schemas.LaneLive, 5); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	beside := measure(1.5, schemas.LaneBackfill, schemas.LaneBackfill)[schemas.LaneBackfill]
+	<-trickled
+	if beside < 0.6*pace.Rate {
+		t.Errorf("backfill ran at %.0f/s of %.0f beside a trickle of live requests", beside, pace.Rate)
+	}
 	if err := a.Halve(ctx, "p", time.Minute); err != nil {
 		t.Fatal(err)
 	}

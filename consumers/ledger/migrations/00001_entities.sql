@@ -103,13 +103,15 @@ CREATE TABLE backstitch.leases (
     taken_at  timestamptz NOT NULL DEFAULT now()
 );
 
--- One request budget for the Stytch project across all instances.
+-- One request budget for the Stytch project across all instances: the moment, by
+-- the ledger's clock, from which the next request may be sent (hazards A16, A18).
 CREATE TABLE backstitch.budget (
-    project_id    text PRIMARY KEY,
-    window_start  timestamptz NOT NULL DEFAULT 'epoch',
-    used_live     int NOT NULL DEFAULT 0,
-    used_backfill int NOT NULL DEFAULT 0,
-    halved_until  timestamptz
+    project_id       text PRIMARY KEY,
+    next_at          timestamptz NOT NULL DEFAULT 'epoch', -- of any lane: all requests count
+    live_next_at     timestamptz NOT NULL DEFAULT 'epoch', -- were there live requests only
+    backfill_next_at timestamptz NOT NULL DEFAULT 'epoch', -- backfill's own, later while it is slowed down
+    pressed_until    timestamptz NOT NULL DEFAULT 'epoch', -- live requests queue up: backfill keeps its floor
+    halved_until     timestamptz                           -- somebody else spends Stytch's limit
 );
 
 -- What a person is asked, and has answered. Entities point here by consent_id.

@@ -23,16 +23,7 @@ CREATE TABLE backstitch.waiters (
     PRIMARY KEY (scope, field, value_digest, kind, org_key, key)
 );
 
--- The budget is a cursor in the ledger's time: the moment from which the next
--- request may be sent. Backfill has a second one, slower while live requests wait
--- or while somebody else spends Stytch's limit (hazards A16, A18).
-ALTER TABLE backstitch.budget
-    ADD COLUMN next_at          timestamptz NOT NULL DEFAULT 'epoch',
-    ADD COLUMN backfill_next_at timestamptz NOT NULL DEFAULT 'epoch',
-    ADD COLUMN pressed_until    timestamptz NOT NULL DEFAULT 'epoch';
-
 -- +goose Down
-ALTER TABLE backstitch.budget DROP COLUMN next_at, DROP COLUMN backfill_next_at, DROP COLUMN pressed_until;
 DROP TABLE backstitch.waiters;
 ALTER TABLE backstitch.marks DROP COLUMN maybe;
 DROP INDEX backstitch.entities_members_made;
