@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/pipeline"
@@ -24,12 +25,17 @@ func (d *demo) replay(ctx context.Context) error {
 	if err := d.forceReplay(ctx); err != nil {
 		return err
 	}
+	before := d.world.simulator.Counts()
 	p, err := d.start(ctx, false)
 	if err != nil {
 		return err
 	}
 	err = d.await(ctx, p)
 	if err == nil {
+		after := d.world.simulator.Counts()
+		done := func(e stytch.Endpoint) int { return after[e][http.StatusOK] - before[e][http.StatusOK] }
+		d.say("• Stytch showed %d entities and created %d members again", done(stytch.MembersGet)+done(stytch.OrganizationsGet),
+			done(stytch.MembersCreate)+done(stytch.PasswordsMigrate))
 		err = d.compare(ctx, p)
 	}
 	return errors.Join(err, d.stop(ctx, p))
