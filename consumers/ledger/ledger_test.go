@@ -168,8 +168,10 @@ func TestCaughtUp(t *testing.T) { // hazards A19, A23
 	check(100, ledger.Progress{}, false)
 	exec("UPDATE backstitch.transform SET evaluated_end_lsn = 100")
 	check(100, ledger.Progress{Evaluated: true}, true)
-	for i, status := range []consumers.Status{consumers.Current, consumers.Pending, consumers.Deferred, consumers.Parked,
-		consumers.AwaitingConsent, consumers.Blocked, consumers.Released} {
+	for i, status := range []consumers.Status{
+		consumers.Current, consumers.Pending, consumers.Deferred, consumers.Parked,
+		consumers.AwaitingConsent, consumers.Blocked, consumers.Released,
+	} {
 		exec(`INSERT INTO backstitch.entities (kind, org_key, key, partition, lane, revision, status, commit_lsn) VALUES
 			('member', 'o', $1::text, 0, 'live', 1, $2, 100), ('member', 'o', $1::text || 'later', 0, 'live', 1, $2, 101)`, string(rune('a'+i)), status)
 	}

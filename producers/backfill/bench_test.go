@@ -19,7 +19,7 @@ func BenchmarkRead(b *testing.B) {
 	for _, key := range []struct{ name, value string }{{"bigint", "i"}, {"uuid", "md5(i::text)::uuid"}} {
 		s := newSource(b, "CREATE UNLOGGED TABLE t (id "+key.name+" PRIMARY KEY, email text, name text, password text, created timestamptz, updated timestamptz, verified timestamptz, role text, locale text, n int, flag bool, meta jsonb)",
 			fmt.Sprintf(`INSERT INTO t SELECT %s, 'user' || i || '@example.com', 'Name ' || i, '$2b$10$' || repeat('x', 53), now(), now(), now(), 'MEMBER', 'en', i, true, '{"plan": "free", "seats": 5}' FROM generate_series(1, %d) i`, key.value, benchRows),
-			"VACUUM (ANALYZE) t") //nolint:misspell // SQL
+			"VACUUM (ANALYZE) t")
 		table, snapshot := s.describe(b, "t"), s.snapshot(b)
 		copyOnce := func() time.Duration {
 			begun := time.Now()
