@@ -16,7 +16,8 @@ func untilCaughtUp(t *testing.T, w *harness.World, want int, more ...string) *ha
 	t.Helper()
 	p := w.Run(t, append([]string{"--until-caught-up"}, more...)...)
 	if code := p.Wait(t, 2*time.Minute); code != want {
-		t.Fatalf("run --until-caught-up exits with %d, want %d:\n%s", code, want, tail(p.Log()))
+		parked, _ := w.Command(t, "parked", "list")
+		t.Fatalf("run --until-caught-up exits with %d, want %d:\n%s\n%s", code, want, tail(p.Log()), tail(parked))
 	}
 	return p
 }

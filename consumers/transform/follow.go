@@ -150,10 +150,10 @@ func (o *owner) advance(ctx context.Context, stopping <-chan struct{}, target *f
 		return err
 	}
 	o.filler.epoch = c.Source.Epoch
-	if err := o.obey(ctx, c, before); err != nil {
+	if err := o.assign(c); err != nil { // first: what a control record empties must be read
 		return err
 	}
-	if err := o.assign(c); err != nil {
+	if err := o.obey(ctx, c, before); err != nil {
 		return err
 	}
 	if done, err := o.fillTo(ctx, stopping, c); err != nil || !done {

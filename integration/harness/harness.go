@@ -218,3 +218,6 @@ func (w *World) Tx(tb testing.TB, statements ...string) {
 		tb.Fatalf("legacy system: %v", err)
 	}
 }
+
+// Database is the legacy database's name.
+func (w *World) Database() string { return w.Pool.Config().ConnConfig.Database }

@@ -1,0 +1,103 @@
+package integration_test
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/backstitch/backstitch/integration/harness"
+	"github.com/backstitch/backstitch/integration/testenv"
+	"github.com/backstitch/backstitch/integration/testenv/jvmkafka"
+	"github.com/backstitch/backstitch/integration/witness"
+	"github.com/backstitch/backstitch/pipeline/cli/demo"
+	"github.com/backstitch/backstitch/schemas"
+)
+
+// The broker is stopped, and later killed, in mid-stream: the process goes on by
+// itself when it is back, and every event is in the topics once (invariants 1, 2).
+func TestBrokerRestarts(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	broker, err := jvmkafka.Start(ctx)
+	if err != nil {
+		testenv.Missing(t, "a Kafka broker of this test's own: "+err.Error())
+	}
+	t.Cleanup(func() {
+		if err := broker.Stop(); err != nil {
+			t.Logf("stop the broker: %v", err)
+		}
+	})
+	o := harness.Boxy()
+	o.Brokers = []string{broker.Addr()}
+	w := harness.New(t, o)
+	legacy := w.SeedBoxy(t, demo.Size{Teams: 40, Users: 300, Memberships: 400, Largest: 60, Seed: 11})
+	for _, table := range demoTables {
+		witness.Keep(t, w.Pool, table, "id")
+	}
+	stop := w.Use(t, legacy, 11, 40)
+	p := w.Run(t)
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		w.CaughtUp(t, time.Minute)
+		broker.Halt(signal)
+		live(t, p, 2*time.Second)
+		if err := broker.Resume(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.CaughtUp(t, 2*time.Minute)
+	stop()
+	w.CaughtUp(t, time.Minute)
+	if code := p.Stop(t); code != 0 {
+		t.Errorf("the process ends with %d", code)
+	}
+	r := w.Clean(t)
+	traps(t, w, legacy, r.Parked, r.Blocked)
+	for _, table := range demoTables {
+		witness.ExactlyOnce(t, w.Pool, w.Brokers, w.Registry, w.Prefix, table)
+	}
+}
+
+// The source's PostgreSQL crashes in mid-stream and recovers.
+func TestSourceRestarts(t *testing.T) {
+	t.Parallel()
+	testenv.RealKafka(t)
+	ctx := context.Background()
+	server := testenv.OwnPostgres(t, nil)
+	url, err := server.CreateDatabase(ctx, "legacy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := harness.Example()
+	o.Legacy = url
+	o.Schema += harness.ExampleRows(30)
+	w := harness.New(t, o)
+	tables := []schemas.Table{{Schema: "public", Name: "teams"}, {Schema: "public", Name: "users"}, {Schema: "public", Name: "team_members"}}
+	for _, table := range tables {
+		witness.Keep(t, w.Pool, table, "id")
+	}
+	p := w.Run(t)
+	for round := range 3 {
+		for i := range 40 { // some are in flight when the server dies
+			w.Exec(t, "UPDATE users SET name = $1 WHERE id % 40 = $2", fmt.Sprintf("Round %d", round), i)
+		}
+		if err := server.Halt(syscall.SIGKILL); err != nil {
+			t.Logf("the server was killed: %v", err)
+		}
+		live(t, p, time.Second)
+		if err := server.Resume(ctx); err != nil {
+			t.Fatal(err)
+		}
+		w.Pool.Reset()
+	}
+	w.Exec(t, "DELETE FROM users WHERE id = 33")
+	w.CaughtUp(t, 2*time.Minute)
+	if code := p.Stop(t); code != 0 {
+		t.Errorf("the process ends with %d", code)
+	}
+	harness.NothingAside(t, w.Clean(t))
+	for _, table := range tables {
+		witness.ExactlyOnce(t, w.Pool, w.Brokers, w.Registry, w.Prefix, table)
+	}
+}
