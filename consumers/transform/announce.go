@@ -191,8 +191,9 @@ func (a *announcer) publish(ctx context.Context, lane schemas.Lane, wakes []wake
 	return nil
 }
 
-// mark sets announced. What another transaction holds just now is skipped: it will
-// be announced again.
+// mark sets announced. What another transaction holds just now is skipped, and what
+// a crash of the ledger takes back is forgotten: both will be announced again, so
+// nobody waits for the disk here.
 func (a *announcer) mark(ctx context.Context, kind consumers.Kind, wakes []wake) error {
 	orgs, keys, revisions := make([]string, len(wakes)), make([]string, len(wakes)), make([]int64, len(wakes))
 	for i, w := range wakes {
@@ -200,6 +201,9 @@ func (a *announcer) mark(ctx context.Context, kind consumers.Kind, wakes []wake)
 	}
 	err := pgx.BeginFunc(ctx, a.Pool, func(tx pgx.Tx) error {
 		if err := fence(ctx, tx, a.Term); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "SET LOCAL synchronous_commit = off"); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `UPDATE backstitch.entities e SET announced = s.revision

@@ -137,13 +137,7 @@ func (e *evaluator) work(ctx context.Context, a *audit) error {
 }
 
 func (e *evaluator) compareAll(ctx context.Context, a *audit, m *CompiledMapping) error {
-	if _, err := a.tx.Exec(ctx, "DELETE FROM pg_temp.backstitch_todo"); err != nil {
-		return err
-	}
-	nulls, err := e.listOrganizations(ctx, a.tx, m, func(tx pgx.Tx, list string) error {
-		_, err := tx.Exec(ctx, "INSERT INTO pg_temp.backstitch_todo SELECT org_key FROM ("+list+") l ON CONFLICT DO NOTHING")
-		return err
-	})
+	nulls, err := e.listOrganizations(ctx, a.tx, m)
 	if err != nil {
 		return err
 	}
@@ -203,7 +197,7 @@ func (e *evaluator) compare(ctx context.Context, a *audit, m *CompiledMapping, a
 		return c, err
 	}
 	c.taken = tag.RowsAffected()
-	if err := e.compute(ctx, tx, m, partOf(m.Kind, []string{m.Keys[0].Name})); err != nil {
+	if err := e.compute(ctx, tx, m, partOf(m.Kind, []string{m.Keys[0].Name}), e.passTimeout); err != nil {
 		return c, err
 	}
 	err = tx.QueryRow(ctx, `SELECT (SELECT max(org_key COLLATE "C") FROM pg_temp.backstitch_work), (SELECT count(*) FROM pg_temp.backstitch_keys)`).Scan(&c.last, &c.judged)

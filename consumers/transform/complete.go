@@ -32,7 +32,7 @@ func writePartial(c *copyText, row *folded, t *mirrorTable) {
 
 // complete takes what rows left unchanged from the mirror: their own row, or the
 // one whose key they took over (hazard S6). A value that was never seen makes the
-// row incomplete, and the mapping waits for it (hazard C15).
+// row incomplete, and the entities that read it are parked (hazard C15).
 func (f *filler) complete(ctx context.Context, tx pgx.Tx, u *unit, partial *copyText) error {
 	columns := make([]string, 0, len(u.t.columns)+u.t.keys+1)
 	for i := range u.t.columns {
@@ -57,6 +57,11 @@ func (f *filler) complete(ctx context.Context, tx pgx.Tx, u *unit, partial *copy
 		return err
 	}
 	if _, err := tx.Exec(ctx, u.sql.resolve); err != nil {
+		return err
+	}
+	// a row that becomes complete is one that changed, whatever its value turns out
+	// to be: NULL is what the mirror had in its place, and its entities wait parked
+	if err := f.drop(ctx, tx, u, u.sql.dropWhole); err != nil {
 		return err
 	}
 	if f.incomplete {

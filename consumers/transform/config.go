@@ -40,9 +40,18 @@ type Config struct {
 	// ReadBytes bounds what was read ahead of the fill, decoded, in all partitions
 	// together (invariant 9). Default 48 MiB.
 	ReadBytes int
+	// KeyTimeout and PassTimeout bound a statement that evaluates the mapping: for
+	// touched keys, and for a chunk of a pass. What takes longer is taken apart until
+	// the entity is found, which is parked (hazard C20). Defaults 60 s and 10 minutes.
+	KeyTimeout, PassTimeout time.Duration
 	// Standby is how often a stand-by tries to become the owner. Default 500 ms.
 	Standby time.Duration
 }
+
+const (
+	defaultKeyTimeout  = time.Minute
+	defaultPassTimeout = 10 * time.Minute
+)
 
 // withDefaults fills what the file leaves out.
 func (c Config) withDefaults() Config {
@@ -51,6 +60,8 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.BatchRows, 20_000)
 	setDefault(&c.BatchBytes, 16<<20)
 	setDefault(&c.ReadBytes, 48<<20)
+	setDefault(&c.KeyTimeout, defaultKeyTimeout)
+	setDefault(&c.PassTimeout, defaultPassTimeout)
 	setDefault(&c.Standby, 500*time.Millisecond)
 	return c
 }

@@ -23,9 +23,11 @@ type evaluatorConfig struct {
 	Partitions int
 	// Sweep and AuditEvery as in Config.
 	Sweep, AuditEvery time.Duration
-	Log               *slog.Logger
-	Metrics           *evaluationMetrics
-	Now               func() time.Time
+	// KeyTimeout and PassTimeout as in Config.
+	KeyTimeout, PassTimeout time.Duration
+	Log                     *slog.Logger
+	Metrics                 *evaluationMetrics
+	Now                     func() time.Time
 	// Changed is called after desired states were committed; it must not block.
 	Changed func()
 }
@@ -34,16 +36,18 @@ type evaluatorConfig struct {
 // by one goroutine, at positions where the mirror is a state that the legacy
 // database had after a commit (invariant 11, hazard C3); run works beside it.
 type evaluator struct {
-	pool       *pgxpool.Pool
-	plan       *Plan
-	term       int64
-	partitions int
-	sweep      time.Duration
-	auditEvery time.Duration
-	log        *slog.Logger
-	metrics    *evaluationMetrics
-	now        func() time.Time
-	changed    func()
+	pool        *pgxpool.Pool
+	plan        *Plan
+	term        int64
+	partitions  int
+	sweep       time.Duration
+	auditEvery  time.Duration
+	keyTimeout  time.Duration
+	passTimeout time.Duration
+	log         *slog.Logger
+	metrics     *evaluationMetrics
+	now         func() time.Time
+	changed     func()
 
 	jobs      chan *audit
 	running   atomic.Bool  // run takes jobs
@@ -60,14 +64,18 @@ func newEvaluator(c evaluatorConfig) *evaluator {
 	if c.Changed == nil {
 		c.Changed = func() {}
 	}
+	setDefault(&c.KeyTimeout, defaultKeyTimeout)
+	setDefault(&c.PassTimeout, defaultPassTimeout)
 	return &evaluator{
+		keyTimeout: c.KeyTimeout, passTimeout: c.PassTimeout,
 		pool: c.Pool, plan: c.Plan, term: c.Term, partitions: c.Partitions, sweep: c.Sweep, auditEvery: c.AuditEvery,
 		log: c.Log, metrics: c.Metrics, now: c.Now, changed: c.Changed, jobs: make(chan *audit, 1),
 	}
 }
 
-// takeSize is how many touched keys one transaction takes, by the part they name:
-// a partial key means many entities.
+// takeSize is how many touched keys the first transaction over a queue takes, by the
+// part they name: a partial key means many entities. Later ones take as many as
+// the entities turn out to allow.
 var takeSize = map[int]int{partFull: 5000, partEntity: 1000, partOrganization: 50}
 
 // evaluate runs the mappings for everything touched: organizations first, because
@@ -112,18 +120,20 @@ func (e *evaluator) queues(ctx context.Context, m *CompiledMapping) ([]queue, er
 // drain evaluates one queue in transactions of bounded size. Each leaves every
 // entity it looked at right; what is left after a crash is still touched.
 func (e *evaluator) drain(ctx context.Context, m *CompiledMapping, q queue, at Position) error {
-	for {
+	for size := takeSize[q.part]; ; {
 		started := e.now()
-		var taken, changed int64
+		var taken, judged, changed int64
 		err := e.inTx(ctx, func(tx pgx.Tx) (err error) {
-			if taken, err = take(ctx, tx, m.Kind, q); err != nil || taken == 0 {
+			if taken, err = take(ctx, tx, m.Kind, q, size); err != nil || taken == 0 {
 				return err
 			}
-			if err = e.compute(ctx, tx, m, q.part); err != nil {
+			if err = e.compute(ctx, tx, m, q.part, e.keyTimeout); err != nil {
 				return err
 			}
-			changed, err = e.write(ctx, tx, m, at, true)
-			return err
+			if changed, err = e.write(ctx, tx, m, at, true); err != nil {
+				return err
+			}
+			return tx.QueryRow(ctx, "SELECT count(*) FROM pg_temp.backstitch_keys").Scan(&judged)
 		})
 		if err != nil {
 			return err
@@ -132,22 +142,23 @@ func (e *evaluator) drain(ctx context.Context, m *CompiledMapping, q queue, at P
 		if changed > 0 {
 			e.changed()
 		}
-		if taken < int64(takeSize[q.part]) {
+		if taken < int64(size) {
 			return nil
 		}
+		size = nextChunk(size, judged)
 	}
 }
 
 // take moves touched keys into the workspace, in the transaction that evaluates
 // them. By their places: a join over a table that a fill has just filled, and nobody
 // analyzed, compares every key with every other.
-func take(ctx context.Context, tx pgx.Tx, kind consumers.Kind, q queue) (int64, error) {
+func take(ctx context.Context, tx pgx.Tx, kind consumers.Kind, q queue, size int) (int64, error) {
 	tag, err := tx.Exec(ctx, `WITH taken AS (
 			DELETE FROM backstitch.touched t WHERE t.ctid = ANY (ARRAY(
 				SELECT ctid FROM backstitch.touched WHERE kind = $1 AND part = $2 AND wide = $3
 				ORDER BY org_key, key LIMIT $4))
 			RETURNING t.org_key, t.key, t.wide, t.earned, t.cause, t.source_table, t.epoch, t.commit_lsn, t.end_lsn, t.committed_at)
-		INSERT INTO pg_temp.backstitch_work SELECT * FROM taken`, kind, q.part, q.wide, takeSize[q.part])
+		INSERT INTO pg_temp.backstitch_work SELECT * FROM taken`, kind, q.part, q.wide, size)
 	if err != nil {
 		return 0, fmt.Errorf("take touched keys: %w", err)
 	}

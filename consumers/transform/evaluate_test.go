@@ -243,3 +243,22 @@ func TestOldestUnappliedChange(t *testing.T) {
 		t.Errorf("the entity waits since %d, want %d", got, last)
 	}
 }
+
+// A backlog is taken in chunks that grow to what one transaction should hold: each
+// chunk looks through what is left, and waits for the disk.
+func TestBacklogIsTakenInGrowingChunks(t *testing.T) {
+	t.Parallel()
+	w := teamsWorld(t)
+	w.seed(100, 12_000)
+	w.load()
+	chunks := 0
+	w.eval.changed = func() { chunks++ }
+	w.legacy(`UPDATE users SET name = name || ' again'`)
+	w.evaluate()
+	if n := w.number(`SELECT count(*) FROM backstitch.entities WHERE desired->>'name' LIKE '% again'`); n != 12_000 {
+		t.Errorf("%d members follow, want 12000", n)
+	}
+	if chunks > 4 {
+		t.Errorf("12,000 touched users were taken in %d chunks, want 1,000, 4,000 and the rest", chunks)
+	}
+}

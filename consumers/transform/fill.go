@@ -224,14 +224,17 @@ func (f *filler) stage(ctx context.Context, tx pgx.Tx, u *unit) error {
 		return err
 	}
 	if partial.rows > 0 || f.incomplete {
-		if err := f.complete(ctx, tx, u, &partial); err != nil {
-			return err
-		}
+		return f.complete(ctx, tx, u, &partial)
 	}
+	return f.drop(ctx, tx, u, u.sql.drop)
+}
+
+// drop takes images out that the mirror has already (hazard C21).
+func (f *filler) drop(ctx context.Context, tx pgx.Tx, u *unit, sql string) error {
 	if !f.touching || u.ups == 0 {
 		return nil
 	}
-	tag, err := tx.Exec(ctx, u.sql.drop) // hazard C21
+	tag, err := tx.Exec(ctx, sql)
 	u.ups -= tag.RowsAffected()
 	return err
 }

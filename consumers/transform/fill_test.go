@@ -2,7 +2,6 @@ package transform
 
 import (
 	"log/slog"
-	"strings"
 	"testing"
 
 	"github.com/backstitch/backstitch/consumers"
@@ -46,43 +45,6 @@ func TestUnchangedValuesComeFromTheMirror(t *testing.T) { // hazards C15, S6
 	f.same()
 	if n := f.number("SELECT count(*) FROM backstitch.incomplete_rows"); n != 0 {
 		t.Fatalf("%d rows are called incomplete", n)
-	}
-}
-
-func TestAValueThatWasNeverSeenIsNotNull(t *testing.T) { // hazard C15
-	t.Parallel()
-	f := docsFeeder(t)
-	tr := f.start()
-	f.reading().insert("docs", 1, "a", "BIG1", "u", "w").end()
-	f.loaded()
-	f.evaluated(tr)
-	before := tr.Status().Evaluated
-	// what compaction leaves of an insert and an update
-	f.sql("INSERT INTO docs VALUES (2, 'b', 'BIG2', 'u', 'w')")
-	f.begin().update("docs", 2, "b", toasted{}, "u", "w").end()
-	f.until("the mapping waits", func() bool { return tr.Status().Held != nil })
-	held := tr.Status().Held
-	if !strings.Contains(held.Fix, "backfill --table public.docs") {
-		t.Errorf("the fix does not name the table: %s", held.Fix)
-	}
-	if n := f.number("SELECT count(*) FROM backstitch.entities WHERE key = '2'"); n != 0 || tr.Status().Evaluated != before {
-		t.Fatal("the mapping was evaluated over a value that was never seen")
-	}
-	// it moves, and stays incomplete under its new key; then a backfill brings it
-	f.begin().move("docs", 2, 22, "b", toasted{}, "u", "w").end()
-	f.until("the new key is marked", func() bool {
-		return f.number("SELECT count(*) FROM backstitch.incomplete_rows WHERE key = '[\"22\"]'") == 1
-	})
-	if n := f.number("SELECT count(*) FROM backstitch.incomplete_rows"); n != 1 {
-		t.Fatalf("%d rows are called incomplete, want the one", n)
-	}
-	tx := f.reading()
-	tx.add("docs", tx.version(), schemas.Read, nil, row([]any{22, "b", "BIG2", "u", "w"}))
-	tx.end()
-	f.evaluated(tr)
-	f.same()
-	if tr.Status().Held != nil || f.number("SELECT count(*) FROM backstitch.entities WHERE key = '22'") != 1 {
-		t.Fatal("the mapping does not go on after the backfill")
 	}
 }
 
@@ -214,7 +176,7 @@ func TestOnlyTheFillMayBeAsynchronous(t *testing.T) { // hazard C12
 	conn := acquired.Conn()
 	s, err := takeOver(f.ctx, conn, f.prefix, "test")
 	f.check(err)
-	fill, err := newFiller(f.ctx, conn, s.term, f.prefix, nil, newRouter(f.plan, slog.New(slog.DiscardHandler)))
+	fill, err := newFiller(f.ctx, conn, s.term, f.prefix, nil, newRouter(f.plan, defaultKeyTimeout, slog.New(slog.DiscardHandler)))
 	f.check(err)
 	var inside, after string
 	f.check(pgx.BeginFunc(f.ctx, conn, func(tx pgx.Tx) error {

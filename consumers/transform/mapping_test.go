@@ -74,7 +74,7 @@ func (w *world) compile(mappings ...consumers.Mapping) {
 		w.t.Fatalf("compile: %v", err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	w.plan, w.router = plan, newRouter(plan, log)
+	w.plan, w.router = plan, newRouter(plan, defaultKeyTimeout, log)
 	w.eval = newEvaluator(evaluatorConfig{Pool: w.pool, Plan: plan, Term: 1, Partitions: 4, Sweep: time.Minute, AuditEvery: 24 * time.Hour,
 		Log: log, Metrics: newEvaluationMetrics(nil), Now: func() time.Time { return w.clock }})
 }

@@ -175,7 +175,7 @@ func (o *owner) equip(ctx context.Context) (err error) {
 	if _, err := o.conn.Exec(ctx, "DISCARD TEMP"); err != nil {
 		return fmt.Errorf("drop the staging tables: %w", redact.SQLError(err))
 	}
-	o.filler, err = newFiller(ctx, o.conn, o.state.term, o.cfg.Prefix, o.ids, newRouter(o.deps.Plan, o.log))
+	o.filler, err = newFiller(ctx, o.conn, o.state.term, o.cfg.Prefix, o.ids, newRouter(o.deps.Plan, o.cfg.KeyTimeout, o.log))
 	if err == nil {
 		o.filler.touching = o.state.phase == phaseFollowing
 	}

@@ -94,10 +94,11 @@ func (e *evaluator) openPass(ctx context.Context, at Position, cause string) (id
 // listPass writes the organizations whose entities a pass will look at, and
 // counts the rows without a whole key (hazard C6).
 func (e *evaluator) listPass(ctx context.Context, tx pgx.Tx, id int64, m *CompiledMapping) error {
-	nulls, err := e.listOrganizations(ctx, tx, m, func(tx pgx.Tx, list string) error {
-		_, err := tx.Exec(ctx, "INSERT INTO backstitch.pass_keys (pass, org_key) SELECT "+fmt.Sprint(id)+", org_key FROM ("+list+") l ON CONFLICT DO NOTHING")
+	nulls, err := e.listOrganizations(ctx, tx, m)
+	if err != nil {
 		return err
-	})
+	}
+	_, err = tx.Exec(ctx, "INSERT INTO backstitch.pass_keys (pass, org_key) SELECT $1::bigint, org_key FROM pg_temp.backstitch_todo ON CONFLICT DO NOTHING", id)
 	if err != nil {
 		return err
 	}
@@ -105,17 +106,24 @@ func (e *evaluator) listPass(ctx context.Context, tx pgx.Tx, id int64, m *Compil
 	return err
 }
 
-// listOrganizations hands the organizations to look at to insert: those that the
-// mapping returns and those stored. Members are looked at by organization: one
+// listOrganizations lists the organizations to look at in backstitch_todo: those
+// that the mapping returns and those stored. Members are looked at by organization: one
 // whose organization is neither desired nor has stored members is not desired.
-func (e *evaluator) listOrganizations(ctx context.Context, tx pgx.Tx, m *CompiledMapping, insert func(tx pgx.Tx, list string) error) (nulls int64, err error) {
+func (e *evaluator) listOrganizations(ctx context.Context, tx pgx.Tx, m *CompiledMapping) (nulls int64, err error) {
+	insert := func(tx pgx.Tx, list string) error {
+		_, err := tx.Exec(ctx, "INSERT INTO pg_temp.backstitch_todo SELECT org_key FROM ("+list+") l ON CONFLICT DO NOTHING")
+		return err
+	}
+	if _, err := tx.Exec(ctx, "DELETE FROM pg_temp.backstitch_todo"); err != nil {
+		return 0, err
+	}
 	err = insert(tx, `SELECT org_key FROM backstitch.entities WHERE kind = 'organization' AND (desired IS NOT NULL OR status = 'parked')
 		UNION SELECT org_key FROM backstitch.entities WHERE kind = 'member' AND (desired IS NOT NULL OR status = 'parked')`)
 	if err != nil {
 		return 0, err
 	}
 	if m.Kind == consumers.Organization || e.plan.Mapping(consumers.Organization) == nil {
-		state, err := tryRows(ctx, tx, func(tx pgx.Tx) error { return insert(tx, organizationsSQL(m)) })
+		state, err := tryReading(ctx, tx, e.passTimeout, func(tx pgx.Tx) error { return insert(tx, organizationsSQL(m)) })
 		if err != nil {
 			return 0, err
 		}
@@ -129,7 +137,7 @@ func (e *evaluator) listOrganizations(ctx context.Context, tx pgx.Tx, m *Compile
 			}
 		}
 	}
-	state, err := tryRows(ctx, tx, func(tx pgx.Tx) error { return tx.QueryRow(ctx, nullKeysSQL(m)).Scan(&nulls) })
+	state, err := tryReading(ctx, tx, e.passTimeout, func(tx pgx.Tx) error { return tx.QueryRow(ctx, nullKeysSQL(m)).Scan(&nulls) })
 	if err == nil && state == "" {
 		e.metrics.nullKeys.WithLabelValues(string(m.Kind)).Set(float64(nulls))
 	}
@@ -165,7 +173,7 @@ func (e *evaluator) passChunks(ctx context.Context, id int64, m *CompiledMapping
 			if taken, err = takePass(ctx, tx, id, size, at, cause); err != nil || taken == 0 {
 				return err
 			}
-			if err = e.compute(ctx, tx, m, part); err != nil {
+			if err = e.compute(ctx, tx, m, part, e.passTimeout); err != nil {
 				return err
 			}
 			if changed, err = e.write(ctx, tx, m, at, false); err != nil {
@@ -198,7 +206,7 @@ func firstChunk(kind consumers.Kind) int {
 	return 100
 }
 
-// nextChunk aims the number of organizations of a chunk at passRows entities.
+// nextChunk aims the number of organizations or keys of a chunk at passRows entities.
 func nextChunk(size int, judged int64) int {
 	return min(max(1, int(int64(size)*passRows/max(judged, 1))), 4*size, passRows)
 }

@@ -29,11 +29,14 @@ type touchInfo struct {
 // router finds the entities that changed rows touch. Its routes are an
 // optimisation, never a contract: audits find what they miss.
 type router struct {
-	plan *Plan
-	log  *slog.Logger
+	plan   *Plan
+	within time.Duration // for a route's SELECT
+	log    *slog.Logger
 }
 
-func newRouter(plan *Plan, log *slog.Logger) *router { return &router{plan: plan, log: log} }
+func newRouter(plan *Plan, within time.Duration, log *slog.Logger) *router {
+	return &router{plan: plan, within: within, log: log}
+}
 
 // touch records in the ledger which entities the rows of a temporary table touch.
 // changed is that table's name as SQL; it has the mirror's columns of table. The
@@ -65,7 +68,10 @@ func (r *router) touch(ctx context.Context, tx pgx.Tx, table schemas.Table, chan
 }
 
 // follow evaluates one route. A SELECT that fails on a row fails for the whole
-// batch: the table is swept instead, so that nothing is missed (hazard C5).
+// batch: the table is swept instead, so that nothing is missed (hazard C5). So is
+// the table of one that takes too long (hazard C20). What it finds is written by
+// the same statement, so it cannot be read-only: Compile lets no function pass that
+// could write.
 func (r *router) follow(ctx context.Context, tx pgx.Tx, m *CompiledMapping, table schemas.Table, route CompiledRoute, changed string, at touchInfo) (failed bool, err error) {
 	found := columnsFound(m, route, changed)
 	if route.Select != "" {
@@ -81,7 +87,7 @@ func (r *router) follow(ctx context.Context, tx pgx.Tx, m *CompiledMapping, tabl
 		_, err = tx.Exec(ctx, sql, args...)
 		return false, err
 	}
-	state, err := tryRows(ctx, tx, func(tx pgx.Tx) error {
+	state, err := tryRows(ctx, tx, r.within, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SET LOCAL search_path = "+searchPath); err != nil {
 			return err
 		}

@@ -170,16 +170,5 @@ func (o *owner) incomplete(ctx context.Context) (*stage.Held, error) {
 	if !o.filler.incomplete {
 		return nil, nil
 	}
-	var table string
-	var rows int64
-	err = o.conn.QueryRow(ctx, `SELECT coalesce(min(schema_name || '.' || table_name), ''), count(*) FROM backstitch.incomplete_rows`).Scan(&table, &rows)
-	if err != nil {
-		return nil, fmt.Errorf("look for incomplete rows: %w", redact.SQLError(err))
-	}
-	if rows == 0 {
-		o.filler.incomplete = false
-		return nil, nil
-	}
-	return &stage.Held{Reason: fmt.Sprintf("%d rows, of table %s among others, have a large value that no record carries", rows, table),
-		Fix: "Run `backstitch backfill --table " + table + "`; following goes on by itself when that is done"}, nil
+	return o.unattributable(ctx)
 }

@@ -25,7 +25,7 @@ type staging struct {
 }
 
 type stagingSQL struct {
-	resolve, missing, drop, oldGone, oldImages, remove, upsert string
+	resolve, missing, drop, dropWhole, oldGone, oldImages, remove, upsert string
 }
 
 func newStaging(ctx context.Context, conn *pgx.Conn, t *mirrorTable, n int, bulk bool) (*staging, error) {
@@ -87,6 +87,12 @@ func (s *staging) statements() (sql stagingSQL) {
 	// *= compares images, not values: 1.0 is not 1.00, and json can be compared
 	sql.drop = fmt.Sprintf("DELETE FROM %s n USING %s m WHERE %s AND ROW(%s)::record *= ROW(%s)::record",
 		s.images, t.sql(), same("m"), list("n.", t.columns), list("m.", t.columns))
+	marked := make([]string, t.keys)
+	for i, k := range t.columns[:t.keys] {
+		marked[i] = "n." + schemas.QuoteIdent(k) + "::text"
+	}
+	sql.dropWhole = sql.drop + fmt.Sprintf(" AND NOT EXISTS (SELECT FROM backstitch.incomplete_rows i WHERE i.schema_name = %s AND i.table_name = %s AND i.key = jsonb_build_array(%s))",
+		quoteLiteral(t.table.Schema), quoteLiteral(t.table.Name), strings.Join(marked, ", "))
 	sql.oldGone = fmt.Sprintf("INSERT INTO %s SELECT m.* FROM %s m JOIN %s n ON %s", s.old, t.sql(), s.gone, same("m"))
 	sql.oldImages = fmt.Sprintf("INSERT INTO %s SELECT m.* FROM %s m JOIN %s n ON %s", s.old, t.sql(), s.images, same("m"))
 	sql.remove = fmt.Sprintf("DELETE FROM %s m USING %s n WHERE %s", t.sql(), s.gone, same("m"))

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/backstitch/backstitch/internal/redact"
@@ -73,7 +74,7 @@ func retryable(err error) bool {
 // compute evaluates the mapping for what stands in backstitch_work. After it,
 // backstitch_keys holds the full keys to judge, backstitch_result at most one row
 // for each, and backstitch_failed those that no row can be trusted for.
-func (e *evaluator) compute(ctx context.Context, tx pgx.Tx, m *CompiledMapping, part int) error {
+func (e *evaluator) compute(ctx context.Context, tx pgx.Tx, m *CompiledMapping, part int, within time.Duration) error {
 	rows, err := tx.Query(ctx, "SELECT org_key, key FROM pg_temp.backstitch_work")
 	if err != nil {
 		return err
@@ -82,7 +83,7 @@ func (e *evaluator) compute(ctx context.Context, tx pgx.Tx, m *CompiledMapping, 
 	if err != nil {
 		return err
 	}
-	if err := e.fill(ctx, tx, m, part, keys); err != nil {
+	if err := e.fill(ctx, tx, m, part, keys, &patience{whole: within}, within); err != nil {
 		return err
 	}
 	if err := parkDoubles(ctx, tx); err != nil {
@@ -91,7 +92,7 @@ func (e *evaluator) compute(ctx context.Context, tx pgx.Tx, m *CompiledMapping, 
 	if _, err = tx.Exec(ctx, expandSQL[part], expandArgs(part, m)...); err != nil {
 		return fmt.Errorf("list the entities behind the touched keys: %w", err)
 	}
-	return nil
+	return e.parkIncomplete(ctx, tx, m, within)
 }
 
 // parkDoubles takes keys with more than one row out of the result: both rows are
