@@ -31,7 +31,8 @@ const credit = 20 * time.Millisecond
 //
 // Both lanes spend from one cursor, so that together they keep to the rate. A live
 // slice waits for what was leased before it, no more than a slice an instance;
-// when live slices alone queue up, backfill slows down to its floor.
+// when live requests alone ask for 95 ms of the rate, backfill slows down to its
+// floor for a moment.
 func (a *Applier) Slice(ctx context.Context, p Pace, lane schemas.Lane, n int) (time.Duration, error) {
 	for {
 		var wait float64
@@ -59,8 +60,8 @@ const takeSlice = `
 	)
 	UPDATE backstitch.budget b SET
 		next_at = base + cost,
-		live_next_at = CASE WHEN $3 THEN greatest(b.live_next_at, earliest) + cost ELSE b.live_next_at END,
-		pressed_until = CASE WHEN $3 AND b.live_next_at > at + interval '75 ms' THEN at + interval '200 ms' ELSE b.pressed_until END,
+		live_next_at = CASE WHEN $3 THEN start + cost ELSE b.live_next_at END,
+		pressed_until = CASE WHEN $3 AND greatest(b.live_next_at, at) + cost > at + interval '95 ms' THEN at + interval '300 ms' ELSE b.pressed_until END,
 		backfill_next_at = CASE WHEN $3 THEN b.backfill_next_at ELSE start
 			+ cost / (CASE WHEN b.pressed_until > at THEN $4::float8 ELSE 1 END) * (CASE WHEN b.halved_until > at THEN 2 ELSE 1 END) END
 	FROM slice WHERE b.project_id = $1

@@ -27,6 +27,9 @@ type Consent struct {
 	ApprovedAt *time.Time `json:"approved_at,omitempty"`
 	ApprovedBy string     `json:"approved_by,omitempty"`
 	DoneAt     *time.Time `json:"done_at,omitempty"`
+	// Organizations and Members wait for the answer.
+	Organizations int64 `json:"organizations"`
+	Members       int64 `json:"members"`
 }
 
 // Approved reports whether a person said yes.
@@ -104,9 +107,12 @@ func Done(ctx context.Context, q Querier, id int64) error {
 	return nil
 }
 
-const selectConsents = `SELECT id, kind, subject, question, asked_at, approved_at, coalesce(approved_by, ''), done_at FROM backstitch.consents`
+const selectConsents = `SELECT id, kind, subject, question, asked_at, approved_at, coalesce(approved_by, ''), done_at, organizations, members
+	FROM backstitch.consents, LATERAL (
+		SELECT count(*) FILTER (WHERE e.kind = 'organization') AS organizations, count(*) FILTER (WHERE e.kind = 'member') AS members
+		FROM backstitch.entities e WHERE e.status = 'awaiting_consent' AND e.consent_id = consents.id) waiting`
 
 func scanConsent(row pgx.CollectableRow) (c Consent, err error) {
-	err = row.Scan(&c.ID, &c.Kind, &c.Subject, &c.Question, &c.AskedAt, &c.ApprovedAt, &c.ApprovedBy, &c.DoneAt)
+	err = row.Scan(&c.ID, &c.Kind, &c.Subject, &c.Question, &c.AskedAt, &c.ApprovedAt, &c.ApprovedBy, &c.DoneAt, &c.Organizations, &c.Members)
 	return c, err
 }

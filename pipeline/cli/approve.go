@@ -52,13 +52,13 @@ func (a *app) listConsents(cmd *cobra.Command, s *session) error {
 		return err
 	}
 	w := tabwriter.NewWriter(a.out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tKIND\tASKED\tSTATE\tQUESTION")
+	fmt.Fprintln(w, "ID\tKIND\tASKED\tSTATE\tORGANIZATIONS\tMEMBERS\tQUESTION")
 	for _, c := range list {
 		state := "open"
 		if c.Approved() {
 			state = "approved"
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", c.ID, c.Kind, c.AskedAt.UTC().Format("2006-01-02 15:04"), state, c.Question)
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%d\t%s\n", c.ID, c.Kind, c.AskedAt.UTC().Format("2006-01-02 15:04"), state, c.Organizations, c.Members, c.Question)
 	}
 	return w.Flush()
 }

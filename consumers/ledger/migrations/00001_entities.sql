@@ -108,7 +108,7 @@ CREATE TABLE backstitch.leases (
 CREATE TABLE backstitch.budget (
     project_id       text PRIMARY KEY,
     next_at          timestamptz NOT NULL DEFAULT 'epoch', -- of any lane: all requests count
-    live_next_at     timestamptz NOT NULL DEFAULT 'epoch', -- were there live requests only
+    live_next_at     timestamptz NOT NULL DEFAULT 'epoch', -- where the last live slice ends
     backfill_next_at timestamptz NOT NULL DEFAULT 'epoch', -- backfill's own, later while it is slowed down
     pressed_until    timestamptz NOT NULL DEFAULT 'epoch', -- live requests queue up: backfill keeps its floor
     halved_until     timestamptz                           -- somebody else spends Stytch's limit
