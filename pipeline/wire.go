@@ -52,7 +52,7 @@ func newTransform(cfg *config.Config, c *Clients, pool *pgxpool.Pool, plan *tran
 					return nil, err
 				}
 				defer conn.Close(ctx)
-				return transform.Catalogue(ctx, conn, cfg.Source.Tables)
+				return Captured(ctx, conn, cfg.Source.Tables)
 			},
 		})
 }

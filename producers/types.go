@@ -141,6 +141,27 @@ func EnumsAndDomains(ctx context.Context, conn *pgx.Conn, relations []*schemas.R
 	return slices.Concat(slices.Compact(schemaDDL), slices.Compact(extensionDDL), enumDDL, domainDDL), nil
 }
 
+// Extensions names the extensions whose types are behind the columns of these
+// relations, sorted. conn is a connection to the source.
+func Extensions(ctx context.Context, conn *pgx.Conn, relations []*schemas.Relation) ([]string, error) {
+	oids, err := columnTypes(ctx, conn, relations)
+	if err != nil {
+		return nil, err
+	}
+	types, err := loadTypes(ctx, conn, oids)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, t := range types {
+		if t.extension != "" {
+			names = append(names, t.extension)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
 // columnTypes are the declared types' OIDs of the relations' columns.
 func columnTypes(ctx context.Context, conn *pgx.Conn, relations []*schemas.Relation) ([]uint32, error) {
 	var relids []uint32

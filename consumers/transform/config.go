@@ -78,7 +78,7 @@ type Deps struct {
 	Ledger *pgxpool.Pool
 	// LedgerConn opens dedicated sessions: the election's lock, the fill, audits.
 	LedgerConn *pgx.ConnConfig
-	// Describe reads the source's catalogue (Catalogue does it on a connection).
+	// Describe reads the source's catalogue.
 	Describe func(ctx context.Context) ([]Captured, error)
 	// Plan is what the mappings read (Compile).
 	Plan *Plan
@@ -95,31 +95,20 @@ type Deps struct {
 // Captured is a captured table as the source's catalogue shows it.
 type Captured struct {
 	Relation *schemas.Relation
-	// Types that its columns need before the table can be made, in order.
-	Types []SourceType
+	// Types are the statements that make the extensions, enums and domains of its
+	// columns in the ledger, in order. Each may run again, and adds an enum's labels
+	// that appeared since (hazard C19).
+	Types []string
 	// Indexes other than the primary key's; the mirror gets plain copies.
 	Indexes []SourceIndex
 }
 
-// SourceType is an enum, a domain or an extension's type of the source.
-type SourceType struct {
-	Schema, Name string
-	// Enum holds an enum's labels in their order.
-	Enum []string
-	// Base is a domain's base type with its modifier. Its constraints stay behind:
-	// the source has checked them (hazard C7).
-	Base string
-	// Extension names the extension that a type belongs to (citext).
-	Extension string
-}
-
 // SourceIndex is an index without its uniqueness (hazard C7).
 type SourceIndex struct {
-	Name   string
-	Method string   // btree, gin, …
-	Keys   []string // columns or expressions, with collation, operator class and order, as SQL
-	// Columns are the columns that keys and predicate name: the mirror copies the
-	// index only if it has them all.
+	Name string
+	// Definition is what stands behind USING.
+	Definition string
+	// Columns are the columns that it reads: the mirror copies the index only if it
+	// has them all.
 	Columns []string
-	Where   string
 }

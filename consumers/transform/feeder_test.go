@@ -13,6 +13,7 @@ import (
 	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/integration/testenv"
+	"github.com/backstitch/backstitch/producers"
 	"github.com/backstitch/backstitch/schemas"
 	"github.com/backstitch/backstitch/schemas/avro"
 	"github.com/backstitch/backstitch/schemas/registry"
@@ -120,7 +121,7 @@ func (f *feeder) topics(tables []schemas.Table) {
 		f.check(err)
 		f.check(answers.Error())
 	}
-	captured, err := Catalogue(f.ctx, f.legacy, tables)
+	captured, err := describeSource(f.ctx, f.legacy, tables)
 	f.check(err)
 	for _, c := range captured {
 		f.describe(c.Relation)
@@ -365,6 +366,32 @@ func (tx *fedTx) control(kind, table string, columns ...string) *fedTx {
 	return tx
 }
 
+// describeSource describes tables as the pipeline does.
+func describeSource(ctx context.Context, conn *pgx.Conn, tables []schemas.Table) (captured []Captured, err error) {
+	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL search_path = ''"); err != nil {
+			return err
+		}
+		described, err := producers.DescribeTables(ctx, conn, tables)
+		if err != nil {
+			return err
+		}
+		indexes, err := producers.Indexes(ctx, conn, tables)
+		for _, d := range described {
+			c := Captured{Relation: d.Relation}
+			if err == nil {
+				c.Types, err = producers.EnumsAndDomains(ctx, conn, []*schemas.Relation{d.Relation})
+			}
+			for _, x := range indexes[d.Relation.Table] {
+				c.Indexes = append(c.Indexes, SourceIndex{Name: x.Name, Definition: x.Definition, Columns: x.Columns})
+			}
+			captured = append(captured, c)
+		}
+		return err
+	})
+	return captured, err
+}
+
 // start runs a transform until the test ends or it is stopped.
 func (f *feeder) start(edit ...func(*Transform)) *Transform {
 	f.t.Helper()
@@ -383,7 +410,7 @@ func (f *feeder) start(edit ...func(*Transform)) *Transform {
 				return nil, err
 			}
 			defer closeConn(conn)
-			return Catalogue(ctx, conn, f.cfg.Tables)
+			return describeSource(ctx, conn, f.cfg.Tables)
 		},
 	})
 	for _, e := range edit {

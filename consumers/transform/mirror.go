@@ -26,8 +26,8 @@ type mirrorTable struct {
 	types   []string
 	keys    int // so many of the columns are the primary key
 	indexes []SourceIndex
-	needs   []SourceType
-	beside  bool // it stands in a backstitch_next_… schema
+	needs   []string // statements that make its types
+	beside  bool     // it stands in a backstitch_next_… schema
 }
 
 // sql is the quoted name of the table in the ledger.
@@ -254,10 +254,7 @@ func (m *mirror) copyIndexes(ctx context.Context, tables map[schemas.Table]*mirr
 			if slices.ContainsFunc(x.Columns, func(c string) bool { return !slices.Contains(t.columns, c) }) {
 				continue
 			}
-			sql := fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s USING %s (%s)", schemas.QuoteIdent(x.Name), t.sql(), schemas.QuoteIdent(x.Method), strings.Join(x.Keys, ", "))
-			if x.Where != "" {
-				sql += " WHERE " + x.Where
-			}
+			sql := fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s USING %s", schemas.QuoteIdent(x.Name), t.sql(), x.Definition)
 			if _, err := m.conn.Exec(ctx, sql); err != nil {
 				if redact.SQLState(err) == "" {
 					return fmt.Errorf("copy index %s: %w", x.Name, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/consumers/transform"
 	"github.com/backstitch/backstitch/integration/testenv"
+	"github.com/backstitch/backstitch/pipeline"
 	"github.com/backstitch/backstitch/schemas"
 	"github.com/backstitch/backstitch/schemas/registry"
 )
@@ -83,7 +84,7 @@ func (b *bench) follower(l *legacy, c *connector) *follower {
 					return nil, err
 				}
 				defer describing.Close(ctx)
-				return transform.Catalogue(ctx, describing, c.cfg.Tables)
+				return pipeline.Captured(ctx, describing, c.cfg.Tables)
 			}},
 	}
 }

@@ -8,8 +8,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
-	"github.com/backstitch/backstitch/consumers/transform"
 	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/backstitch/backstitch/producers"
+	"github.com/backstitch/backstitch/schemas"
 )
 
 func (c *check) openLedger(ctx context.Context) bool {
@@ -89,17 +90,18 @@ func normal(locale string) string { return strings.ReplaceAll(strings.ToLower(lo
 // extensions checks that the ledger can have the extensions that tables and
 // mappings need.
 func (c *check) extensions(ctx context.Context) {
-	var needed []string
-	captured, err := transform.Catalogue(ctx, c.source, c.cfg.Source.Tables)
+	captured, err := producers.DescribeTables(ctx, c.source, c.cfg.Source.Tables)
 	if err != nil {
-		return // a table is missing: found already
+		return // a table is missing, or cannot be captured: found already
 	}
-	for _, t := range captured {
-		for _, typ := range t.Types {
-			if typ.Extension != "" {
-				needed = append(needed, typ.Extension)
-			}
-		}
+	relations := make([]*schemas.Relation, len(captured))
+	for i, t := range captured {
+		relations[i] = t.Relation
+	}
+	needed, err := producers.Extensions(ctx, c.source, relations)
+	if err != nil {
+		c.failed("ledger.extensions", "source", err)
+		return
 	}
 	if c.plan != nil {
 		needed = append(needed, c.plan.Extensions...)
