@@ -14,12 +14,14 @@ const pollEvery = 200 * time.Millisecond
 
 // WaitCaughtUp returns when everything that the source committed at or below lsn is
 // applied, or waits for a person only; or when a connector has failed or is held
-// until a person acts, because then it never will (hazard A19): a held transform
-// first lets everything before the hold be applied.
+// until a person acts, because then it never will (hazard A19): what stands before
+// the hold is applied first.
 func (p *Pipeline) WaitCaughtUp(ctx context.Context, lsn schemas.LSN) (ledger.Progress, error) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
+	report, holds := p.reporter(), &holds{Pipeline: p}
 	for {
+		report.look(ctx)
 		progress, err := p.CaughtUp(ctx, lsn)
 		if err != nil && ctx.Err() == nil {
 			p.log.WarnContext(ctx, "the ledger does not answer", "error", err)
@@ -27,10 +29,10 @@ func (p *Pipeline) WaitCaughtUp(ctx context.Context, lsn schemas.LSN) (ledger.Pr
 		if err == nil && progress.Done() {
 			return progress, nil
 		}
-		if held := p.transform.Status().Held; held != nil && err == nil && progress.Waiting == 0 {
+		if held := holds.final(time.Now()); held != nil && err == nil && progress.Waiting == 0 {
 			return progress, held
 		}
-		if err := p.Failed(); err != nil {
+		if err := first(p.connectors(), connector.ended); err != nil {
 			return progress, err
 		}
 		select {
@@ -42,7 +44,8 @@ func (p *Pipeline) WaitCaughtUp(ctx context.Context, lsn schemas.LSN) (ledger.Pr
 }
 
 // WaitHeartbeat writes a heartbeat as soon as the source's connector has made its
-// slot and runs: a position from before it would never be reached.
+// slot and runs: a position from before it would never be reached. A held source
+// never does; a held transform lets what stands before be applied.
 func (p *Pipeline) WaitHeartbeat(ctx context.Context) (schemas.LSN, error) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -50,7 +53,10 @@ func (p *Pipeline) WaitHeartbeat(ctx context.Context) (schemas.LSN, error) {
 		if st := p.source.Status(); st.Position.EndLSN > 0 {
 			return p.Heartbeat(ctx)
 		}
-		if err := p.Failed(); err != nil {
+		if err := p.connectors()[0].failure(); err != nil {
+			return 0, err
+		}
+		if err := first(p.connectors(), connector.ended); err != nil {
 			return 0, err
 		}
 		select {
@@ -65,22 +71,18 @@ func (p *Pipeline) WaitHeartbeat(ctx context.Context) (schemas.LSN, error) {
 var ErrInterrupted = errors.New("stopped before everything was applied")
 
 // Await returns nil when ctx ends, and an error when every connector that could
-// still do something has ended by itself: a held connector leaves the others
-// draining, so that the slot and the topics go on moving.
+// still do something has ended by itself. A connector that failed or is held is
+// logged once and leaves the others draining, so that the slot and the topics go on
+// moving; it is the error when ctx ends.
 func (p *Pipeline) Await(ctx context.Context) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	reported := map[string]bool{}
+	report := p.reporter()
 	for {
+		report.look(ctx)
 		running := 0
-		for _, s := range p.connectors() {
-			select {
-			case <-s.Done():
-				if !reported[s.name] {
-					reported[s.name] = true
-					p.log.ErrorContext(ctx, "a connector has failed; the others go on", "connector", s.name, "error", s.Err())
-				}
-			default:
+		for _, c := range p.connectors() {
+			if c.ended() == nil {
 				running++
 			}
 		}

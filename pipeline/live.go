@@ -15,11 +15,12 @@ func (p *Pipeline) Status(ctx context.Context) admin.Status {
 	for i, state := range []string{string(source.State), string(transform.State), apply.State} {
 		s.Connectors[i].State = state
 	}
-	if transform.Held != nil {
-		s.Connectors[1].Held, s.Connectors[1].Trace = true, transform.Held.Error()
-	}
-	for i, st := range p.connectors() {
-		if err := st.Err(); err != nil {
+	for i, c := range p.connectors() {
+		err := c.Err() // of one that was stopped too
+		if err == nil && c.held() != nil {
+			err = c.held()
+		}
+		if err != nil {
 			_, held := stage.AsHeld(err)
 			s.Connectors[i].State, s.Connectors[i].Trace, s.Connectors[i].Held = "FAILED", err.Error(), held
 		}

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -122,21 +121,6 @@ func compile(ctx context.Context, cfg *config.Config, c *Clients) (*transform.Pl
 	return transform.Compile(ctx, conn, cfg.Source.Tables, cfg.Mappings())
 }
 
-// connector is a stage under the name that operators know.
-type connector struct {
-	stager
-	name string
-}
-
-// connectors are in the order of the data's way.
-func (p *Pipeline) connectors() []connector {
-	return []connector{
-		{p.source, p.cfg.Name + "-source"},
-		{p.transform, p.cfg.Name + "-transform"},
-		{p.apply, p.cfg.Name + "-apply"},
-	}
-}
-
 // Start runs the connectors and the admin server. ctx bounds their whole life:
 // cancel it only after Stop.
 func (p *Pipeline) Start(ctx context.Context) error {
@@ -171,22 +155,6 @@ func (p *Pipeline) Stop(ctx context.Context) error {
 	p.clients.Stytch.Close()
 	p.pool.Close()
 	return errors.Join(errs...)
-}
-
-// Failed returns the error of the first connector that has ended by itself, nil
-// while all run. A held connector leaves the others running.
-func (p *Pipeline) Failed() error {
-	for _, s := range p.connectors() {
-		select {
-		case <-s.Done():
-			if err := s.Err(); err != nil {
-				return err
-			}
-			return fmt.Errorf("%s ended", s.name)
-		default:
-		}
-	}
-	return nil
 }
 
 // Heartbeat writes a transaction of our own into the source and returns its LSN:

@@ -43,6 +43,9 @@ func (x *session) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, key := range recovered.Asked {
+		x.tried[key] = true
+	}
 	if err := x.decide(ctx, slot, lost, recovered); err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ type Source struct {
 	metrics *metrics
 	kafka   *publisher.Metrics
 	status  statusBox
+	tried   map[string]bool // backfill requests that a session has seen, by key
 }
 
 // New makes a source that is not started yet.
@@ -50,6 +51,7 @@ func New(cfg Config, deps Deps) *Source {
 	s := &Source{
 		cfg: cfg, deps: deps, log: deps.Logger.With("connector", cfg.Name),
 		metrics: newMetrics(deps.Metrics), kafka: publisher.NewMetrics(deps.Metrics),
+		tried: make(map[string]bool),
 	}
 	s.status.set(func(st *Status) { st.State = StateUnassigned })
 	s.Stage = stage.New(cfg.Name, s.run)
@@ -77,8 +79,13 @@ func (s *Source) run(ctx context.Context, stopping <-chan struct{}) error {
 		wait := standbyEvery
 		switch held, ok := stage.AsHeld(err); {
 		case ok:
-			s.status.set(func(st *Status) { st.State, st.Reason, st.Fix = StateFailed, held.Reason, held.Fix })
-			return err
+			if err := s.hold(ctx, stopping, held); err != nil {
+				return err
+			}
+			if stopped(stopping) {
+				return nil
+			}
+			wait, backoff = 0, firstBackoff
 		case errors.Is(err, producers.ErrStandby):
 			if s.status.set(func(st *Status) { st.State, st.Reason, st.Fix = StateStandby, "", "" }) != StateStandby {
 				s.log.InfoContext(ctx, "standing by: another instance owns the source")

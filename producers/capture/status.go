@@ -17,7 +17,7 @@ const (
 	StateRunning    State = "RUNNING"
 	StateStandby    State = "STANDBY" // another instance owns the source
 	StateRestarting State = "RESTARTING"
-	StateFailed     State = "FAILED" // held: see reason and fix
+	StateFailed     State = "FAILED" // held: see reason and fix; a backfill request makes it try again
 )
 
 // Status is what a source says about itself.

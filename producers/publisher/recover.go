@@ -25,6 +25,8 @@ type Recovered struct {
 	Shapes producers.Shapes
 	// Requests are the backfill requests that nobody has taken up, oldest first.
 	Requests []producers.BackfillRequest
+	// Asked are the keys of all requests that the topic holds, answered or not.
+	Asked []string
 }
 
 // barrier commits a record under a key of its own (hazard S13): reading up to it
@@ -54,7 +56,7 @@ func openTail(ctx context.Context, cfg Config, topic, nonce string) (*tail, *Rec
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &scan{shapes: producers.Shapes{}, requests: map[string]producers.BackfillRequest{}}
+	s := &scan{shapes: producers.Shapes{}, requests: map[string]producers.BackfillRequest{}, asked: map[string]bool{}}
 	for !s.found {
 		fetches := client.PollFetches(ctx)
 		if err := fetchError(ctx, fetches); err != nil {
@@ -72,7 +74,7 @@ func openTail(ctx context.Context, cfg Config, topic, nonce string) (*tail, *Rec
 	return t, s.recovered(), nil
 }
 
-func reader(kafka []kgo.Opt, topic string) (*kgo.Client, error) {
+func reader(kafka []kgo.Opt, topic string, more ...kgo.Opt) (*kgo.Client, error) {
 	opts := append([]kgo.Opt{}, kafka...)
 	opts = append(opts,
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}),
@@ -81,7 +83,7 @@ func reader(kafka []kgo.Opt, topic string) (*kgo.Client, error) {
 		kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.MetadataMinAge(100*time.Millisecond),
 	)
-	client, err := kgo.NewClient(opts...)
+	client, err := kgo.NewClient(append(opts, more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("make the Kafka client that reads the checkpoints: %w", err)
 	}
@@ -104,6 +106,7 @@ type scan struct {
 	raw        []byte
 	shapes     producers.Shapes
 	requests   map[string]producers.BackfillRequest
+	asked      map[string]bool
 	found      bool
 }
 
@@ -122,6 +125,7 @@ func (s *scan) take(fetches kgo.Fetches, nonce string) error {
 			}
 			s.shapes = shapes
 		case strings.HasPrefix(key, producers.KeyRequestPrefix):
+			s.asked[key] = true
 			if r.Value == nil {
 				delete(s.requests, key)
 				continue
@@ -146,7 +150,7 @@ func (s *scan) take(fetches kgo.Fetches, nonce string) error {
 
 func (s *scan) recovered() *Recovered {
 	requests := slices.SortedFunc(maps.Values(s.requests), func(a, b producers.BackfillRequest) int { return a.Time.Compare(b.Time) })
-	return &Recovered{Checkpoint: s.checkpoint, Shapes: s.shapes, Requests: requests}
+	return &Recovered{Checkpoint: s.checkpoint, Shapes: s.shapes, Requests: requests, Asked: slices.Collect(maps.Keys(s.asked))}
 }
 
 // follow delivers requests that arrive later.
