@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/integration/harness"
 	"github.com/backstitch/backstitch/pipeline/cli/demo"
@@ -124,5 +126,19 @@ func traps(t *testing.T, w *harness.World, legacy *demo.Legacy, parked, blocked 
 	}
 	if len(parked) < 2 {
 		t.Errorf("%d parked: the seed holds a slug that Stytch refuses and a case twin", len(parked))
+	}
+}
+
+// seed runs SQL on a database.
+func seed(t *testing.T, url, sql string) {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, sql); err != nil {
+		t.Fatal(err)
 	}
 }

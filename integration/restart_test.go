@@ -79,6 +79,7 @@ func TestSourceRestarts(t *testing.T) {
 	}
 	p := w.Run(t)
 	for round := range 3 {
+		w.CaughtUp(t, 2*time.Minute)
 		for i := range 40 { // some are in flight when the server dies
 			w.Exec(t, "UPDATE users SET name = $1 WHERE id % 40 = $2", fmt.Sprintf("Round %d", round), i)
 		}
