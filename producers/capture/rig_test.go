@@ -33,12 +33,14 @@ type rig struct {
 	url      string
 	kafka    []kgo.Opt
 	registry *registry.Registry
-	cfg      capture.Config
-	sql      *pgx.Conn
-	keys     map[uint32]*avro.KeyDecoder
-	values   map[uint32]*avro.Decoder
-	log      *bytes.Buffer
-	logMu    sync.Mutex
+	// registryURL is where another process finds the registry.
+	registryURL string
+	cfg         capture.Config
+	sql         *pgx.Conn
+	keys        map[uint32]*avro.KeyDecoder
+	values      map[uint32]*avro.Decoder
+	log         *bytes.Buffer
+	logMu       sync.Mutex
 }
 
 func (r *rig) Write(p []byte) (int, error) {
@@ -60,13 +62,14 @@ func newRig(t *testing.T, ddl string, tables ...string) *rig {
 
 func newRigOn(t *testing.T, url, ddl string, tables ...string) *rig {
 	t.Helper()
-	reg, err := registry.New(testenv.Registry(t))
+	registryURL := testenv.Registry(t)
+	reg, err := registry.New(registryURL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	prefix := testenv.Name(t)
 	r := &rig{
-		t: t, url: url, registry: reg, log: &bytes.Buffer{}, keys: map[uint32]*avro.KeyDecoder{}, values: map[uint32]*avro.Decoder{},
+		t: t, url: url, registry: reg, registryURL: registryURL, log: &bytes.Buffer{}, keys: map[uint32]*avro.KeyDecoder{}, values: map[uint32]*avro.Decoder{},
 		kafka: []kgo.Opt{kgo.SeedBrokers(testenv.Kafka(t)...)},
 		cfg: capture.Config{
 			Prefix: prefix, Partitions: 3, CreateTopics: true, Heartbeat: time.Second, GuardEvery: 200 * time.Millisecond,
