@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/consumers/transform"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/pipeline/admin"
 	"github.com/backstitch/backstitch/pipeline/config"
@@ -32,7 +33,7 @@ func Observe(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.
 			{Name: cfg.Name + "-transform", State: "UNASSIGNED"},
 			{Name: cfg.Name + "-apply", State: "UNASSIGNED"},
 		},
-		Backfill: []admin.Table{}, Lag: []admin.Lag{}, Consents: []ledger.Consent{},
+		Backfill: []admin.Table{}, Transform: admin.Transform{Audits: []admin.Audit{}}, Lag: []admin.Lag{}, Consents: []ledger.Consent{},
 	}
 	for _, part := range []struct {
 		name string
@@ -99,6 +100,16 @@ func readLedger(ctx context.Context, pool *pgxpool.Pool, s *admin.Status) (err e
 		if !c.Approved() {
 			s.Consents = append(s.Consents, c)
 		}
+	}
+	passes, err := transform.Passes(ctx, pool)
+	if err != nil {
+		return err
+	}
+	for _, p := range passes {
+		s.Transform.Audits = append(s.Transform.Audits, admin.Audit{
+			Cause: p.Cause, CommitLSN: p.CommitLSN.String(), Entities: p.Entities, Changed: p.Changed, Missed: p.Missed,
+			Suspects: p.Suspects, NullKeys: p.NullKeys, StartedAt: p.StartedAt, EndedAt: p.EndedAt,
+		})
 	}
 	var commit int64
 	err = pool.QueryRow(ctx, `SELECT phase, coalesce(evaluated_commit_lsn, 0) FROM backstitch.transform LIMIT 1`).Scan(&s.Transform.Phase, &commit)

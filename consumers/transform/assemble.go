@@ -12,5 +12,6 @@ func (t *Transform) assemble(term int64) (*evaluator, *announcer, error) {
 	return newEvaluator(evaluatorConfig{
 		Pool: t.deps.Ledger, Plan: t.deps.Plan, Term: term, Partitions: t.cfg.ApplyPartitions,
 		Sweep: t.cfg.Sweep, AuditEvery: t.cfg.AuditEvery, KeyTimeout: t.cfg.KeyTimeout, PassTimeout: t.cfg.PassTimeout, Log: t.log, Metrics: t.more, Now: t.deps.Now, Changed: teller.notify,
+		Passed: func(list []PassStatus) { t.set(func(s *Status) { s.Passes = list }) },
 	}), teller, nil
 }

@@ -23,6 +23,7 @@ type audit struct {
 	kinds  []consumers.Kind
 	tables []sweepState
 	pass   int64
+	asked  []chan audited
 }
 
 // run works on the audits and sweeps that evaluate begins, until it drains. One at
@@ -73,9 +74,13 @@ func (e *evaluator) abandon(ctx context.Context) {
 // that was interrupted says nothing.
 func (e *evaluator) finished(ctx context.Context, a *audit, err error) {
 	e.busy.Store(false)
+	e.answer(ctx, a, err)
 	switch {
 	case err == nil:
 		e.metrics.audits.WithLabelValues(a.cause, "done").Inc()
+		if err := e.show(ctx); err != nil && ctx.Err() == nil {
+			e.log.WarnContext(ctx, "the status shows the passes before this one", "error", err)
+		}
 	case ctx.Err() == nil:
 		e.metrics.audits.WithLabelValues(a.cause, "failed").Inc()
 		e.notBefore.Store(e.now().Add(auditRetry).UnixNano())

@@ -28,6 +28,8 @@ type evaluatorConfig struct {
 	Log                     *slog.Logger
 	Metrics                 *evaluationMetrics
 	Now                     func() time.Time
+	// Passed is called with the newest passes after one has ended.
+	Passed func([]PassStatus)
 	// Changed is called after desired states were committed; it must not block.
 	Changed func()
 }
@@ -48,6 +50,8 @@ type evaluator struct {
 	metrics     *evaluationMetrics
 	now         func() time.Time
 	changed     func()
+	passed      func([]PassStatus)
+	waiters     waiters
 
 	jobs      chan *audit
 	running   atomic.Bool  // run takes jobs
@@ -64,10 +68,13 @@ func newEvaluator(c evaluatorConfig) *evaluator {
 	if c.Changed == nil {
 		c.Changed = func() {}
 	}
+	if c.Passed == nil {
+		c.Passed = func([]PassStatus) {}
+	}
 	setDefault(&c.KeyTimeout, defaultKeyTimeout)
 	setDefault(&c.PassTimeout, defaultPassTimeout)
 	return &evaluator{
-		keyTimeout: c.KeyTimeout, passTimeout: c.PassTimeout,
+		passed: c.Passed, waiters: waiters{ended: make(chan struct{})}, keyTimeout: c.KeyTimeout, passTimeout: c.PassTimeout,
 		pool: c.Pool, plan: c.Plan, term: c.Term, partitions: c.Partitions, sweep: c.Sweep, auditEvery: c.AuditEvery,
 		log: c.Log, metrics: c.Metrics, now: c.Now, changed: c.Changed, jobs: make(chan *audit, 1),
 	}

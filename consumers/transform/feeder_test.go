@@ -27,27 +27,28 @@ import (
 // changes to Kafka as the producer would. What it changes in the topics it changes
 // in the legacy database too, so that mirror and legacy tables can be compared.
 type feeder struct {
-	t        testing.TB
-	ctx      context.Context
-	legacy   *pgx.Conn
-	url      string // of the ledger
-	pool     *pgxpool.Pool
-	prefix   string
-	brokers  []string
-	kafka    *kgo.Client
-	admin    *kadm.Client
-	registry *registry.Registry
-	plan     *Plan
-	cfg      Config
-	tables   map[string]*fedTable
-	commit   schemas.LSN
-	change   schemas.LSN
-	epoch    uint32
-	run      int64
-	complete bool
-	done     map[string]schemas.TableProgress
-	ends     map[string]schemas.TopicEnds
-	last     schemas.Position
+	t           testing.TB
+	ctx         context.Context
+	legacy      *pgx.Conn
+	url         string // of the ledger
+	pool        *pgxpool.Pool
+	prefix      string
+	brokers     []string
+	kafka       *kgo.Client
+	admin       *kadm.Client
+	registry    *registry.Registry
+	registryURL string
+	plan        *Plan
+	cfg         Config
+	tables      map[string]*fedTable
+	commit      schemas.LSN
+	change      schemas.LSN
+	epoch       uint32
+	run         int64
+	complete    bool
+	done        map[string]schemas.TableProgress
+	ends        map[string]schemas.TopicEnds
+	last        schemas.Position
 }
 
 type fedTable struct {
@@ -78,7 +79,8 @@ func newFeeder(t testing.TB, ddl string, tables []schemas.Table, mappings ...con
 	f.pool, err = ledger.Open(ctx, f.url, "test")
 	f.check(err)
 	t.Cleanup(f.pool.Close)
-	f.registry, err = registry.New(testenv.Registry(t))
+	f.registryURL = testenv.Registry(t)
+	f.registry, err = registry.New(f.registryURL)
 	f.check(err)
 	f.connect()
 	f.plan, err = Compile(ctx, legacy, tables, mappings)

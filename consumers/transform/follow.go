@@ -135,6 +135,8 @@ func (o *owner) note(feed []feedItem, held *control) {
 				Fix: fmt.Sprintf("`backstitch approve %d` empties its mirror and goes on", held.consentID)}
 		case o.blocked != nil:
 			s.Doing, s.Held = "filling; the mapping waits for complete rows", o.blocked
+		case o.unread != "":
+			s.Doing, s.Held = "filling; the mapping waits until "+o.unread+" was read for the first time", nil
 		default:
 			s.Doing, s.Held = o.state.phase, nil
 		}

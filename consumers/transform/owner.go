@@ -41,6 +41,8 @@ type owner struct {
 	asked map[int64]bool
 	// blocked says why the mapping is not evaluated, while it is not.
 	blocked *stage.Held
+	// unread is a table whose first backfill the mapping waits for.
+	unread string
 	// committed is when offsets were last committed to Kafka; uncommitted: they have
 	// moved since.
 	committed   time.Time
@@ -168,6 +170,10 @@ func (o *owner) prepare(ctx context.Context, stopping <-chan struct{}) error {
 func (o *owner) equip(ctx context.Context) (err error) {
 	if o.teller == nil {
 		if o.mapper, o.teller, err = o.assemble(o.state.term); err != nil {
+			return err
+		}
+		o.evaluating.Store(o.mapper)
+		if err := o.mapper.show(ctx); err != nil {
 			return err
 		}
 	}

@@ -56,7 +56,7 @@ func (e *evaluator) pass(ctx context.Context, at Position, cause string) error {
 	if err != nil {
 		return fmt.Errorf("end the %s pass: %w", cause, err)
 	}
-	return nil
+	return e.show(ctx)
 }
 
 // openPass begins a pass, or goes on with one that was interrupted at the same

@@ -99,6 +99,9 @@ func (o *owner) evaluateAt(ctx context.Context, c *schemas.Checkpoint) (err erro
 	if o.state.phase != phaseFollowing && !c.Backfill.FirstComplete {
 		return nil // no half-loaded entity is ever sent
 	}
+	if o.unread = o.neverRead(c); o.unread != "" {
+		return nil // hazard C4
+	}
 	if o.blocked, err = o.incomplete(ctx); err != nil || o.blocked != nil {
 		return err
 	}
@@ -125,6 +128,22 @@ func (o *owner) evaluateAt(ctx context.Context, c *schemas.Checkpoint) (err erro
 	}
 	o.remap = false
 	return o.evaluated(ctx, position)
+}
+
+// neverRead names a table that the mapping reads and that no backfill has read
+// whole: one that was added later, perhaps with another mapping. Over the part of
+// it that is there, entities would vanish (hazard C4, invariant 7). A table that is
+// read again is whole meanwhile, because its rows are written at their place.
+func (o *owner) neverRead(c *schemas.Checkpoint) string {
+	for i := range o.deps.Plan.Mappings {
+		for _, table := range o.deps.Plan.Mappings[i].Reads {
+			progress, known := c.Backfill.Tables[table.String()]
+			if _, written := c.Topics[schemas.DataTopic(o.cfg.Prefix, table)]; known && !progress.Done && progress.Run == 0 || !known && !written {
+				return table.String()
+			}
+		}
+	}
+	return ""
 }
 
 // evaluated records the position at which the mapping was evaluated: after its

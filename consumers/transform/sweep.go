@@ -59,6 +59,7 @@ func (e *evaluator) schedule(ctx context.Context, at Position) error {
 	}
 	if cause == causeAudit {
 		e.requested.Store(false)
+		a.asked = e.waiters.take()
 	}
 	e.busy.Store(true)
 	e.jobs <- a // empty: nothing was busy
@@ -140,12 +141,18 @@ type PassStatus struct {
 	EndedAt   *time.Time `json:"ended_at,omitempty"`
 }
 
-// Passes lists the newest pass of every cause, the newest first.
-func Passes(ctx context.Context, q interface {
+type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}) ([]PassStatus, error) {
+}
+
+// Passes lists the newest pass of every cause, the newest first.
+func Passes(ctx context.Context, q querier) ([]PassStatus, error) {
+	return listPasses(ctx, q, "id IN (SELECT max(id) FROM backstitch.passes GROUP BY cause)")
+}
+
+func listPasses(ctx context.Context, q querier, which string, args ...any) ([]PassStatus, error) {
 	rows, err := q.Query(ctx, `SELECT cause, commit_lsn, entities, changed, missed, suspects, null_keys, started_at, ended_at
-		FROM backstitch.passes WHERE id IN (SELECT max(id) FROM backstitch.passes GROUP BY cause) ORDER BY id DESC`)
+		FROM backstitch.passes WHERE `+which+` ORDER BY id DESC`, args...)
 	if err == nil {
 		var list []PassStatus
 		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (p PassStatus, err error) {

@@ -54,6 +54,10 @@ type Status struct {
 	Written int64 `json:"written"`
 	// RowsPerSecond is the rate of records read over the last fills.
 	RowsPerSecond float64 `json:"rows_per_second"`
+	// Passes are the newest passes over the whole mapping of each cause, the newest
+	// first: what audits found different, which routes may miss changes, and how many
+	// rows have no whole key.
+	Passes []PassStatus `json:"passes,omitempty"`
 }
 
 // Transform is the transform connector of one pipeline: a stage of which one
@@ -68,6 +72,8 @@ type Transform struct {
 	owner   string
 	wake    chan struct{}
 	owning  atomic.Pointer[owner] // nil while standing by
+	// evaluating is nil until an owner is ready to evaluate.
+	evaluating atomic.Pointer[evaluator]
 
 	mu struct {
 		sync.Mutex
@@ -164,6 +170,11 @@ func (t *Transform) turn(ctx context.Context, stopping <-chan struct{}) error {
 	}
 	t.owning.Store(o)
 	defer t.owning.Store(nil)
+	defer func() {
+		if e := t.evaluating.Swap(nil); e != nil {
+			close(e.waiters.ended)
+		}
+	}()
 	return o.run(ctx, stopping)
 }
 

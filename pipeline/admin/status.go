@@ -74,6 +74,28 @@ type Transform struct {
 	Phase string `json:"phase"`
 	// EvaluatedLSN is the commit LSN of the last evaluated state.
 	EvaluatedLSN string `json:"evaluated_lsn,omitempty"`
+	// Audits are the newest evaluations of the whole mapping, one of each cause, the
+	// newest first.
+	Audits []Audit `json:"audits"`
+}
+
+// Audit is an evaluation of the whole mapping.
+type Audit struct {
+	// Cause: load, mapping (another one was accepted), rebuild, audit or sweep.
+	Cause     string `json:"cause"`
+	CommitLSN string `json:"commit_lsn"`
+	// Entities looked at, and how many were Changed: written, or found different.
+	Entities int64 `json:"entities"`
+	Changed  int64 `json:"changed"`
+	// Missed entities were different although no route had touched them: the route of
+	// one of the Suspects misses changes. Audits find and repair these.
+	Missed   int64    `json:"missed"`
+	Suspects []string `json:"suspects,omitempty"`
+	// NullKeys are rows of the mapping without a whole key: nothing comes of them.
+	NullKeys  int64     `json:"null_keys"`
+	StartedAt time.Time `json:"started_at"`
+	// EndedAt is absent while it runs, and when it was given up.
+	EndedAt *time.Time `json:"ended_at,omitempty"`
 }
 
 // Lag of a group on a topic, in records up to the last stable offset.

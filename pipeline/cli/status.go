@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,24 @@ func (a *app) status() *cobra.Command {
 	return cmd
 }
 
+// printAudit names what a person should look into: routes that miss changes, and
+// rows that nothing comes of.
+func printAudit(w io.Writer, a admin.Audit) {
+	fmt.Fprintf(w, "%s\t%d entities, %d different", a.Cause, a.Entities, a.Changed)
+	if a.EndedAt == nil {
+		fmt.Fprint(w, ", not ended")
+	} else {
+		fmt.Fprintf(w, ", ended %s", a.EndedAt.UTC().Format("2006-01-02 15:04:05 MST"))
+	}
+	if a.Missed > 0 {
+		fmt.Fprintf(w, ", %d that no route had touched: look at the routes of %s", a.Missed, strings.Join(a.Suspects, ", "))
+	}
+	if a.NullKeys > 0 {
+		fmt.Fprintf(w, ", %d rows without a whole key", a.NullKeys)
+	}
+	fmt.Fprintln(w)
+}
+
 func printStatus(out io.Writer, s admin.Status) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(w, "%s\t%s\n", s.Name, s.Time.Format("2006-01-02 15:04:05 MST"))
@@ -51,6 +70,9 @@ func printStatus(out io.Writer, s admin.Status) error {
 		fmt.Fprintf(w, "backfill %s\t%d rows of about %d, %s\n", t.Table, t.Rows, max(t.Estimate, t.Rows), state)
 	}
 	fmt.Fprintf(w, "transform\t%s, evaluated to %s\n", s.Transform.Phase, s.Transform.EvaluatedLSN)
+	for _, p := range s.Transform.Audits {
+		printAudit(w, p)
+	}
 	for _, l := range s.Lag {
 		fmt.Fprintf(w, "lag %s\t%d\t%s\n", l.Topic, l.Records, l.Group)
 	}
