@@ -58,3 +58,23 @@ func TestHeldSourceAndItsWayOut(t *testing.T) {
 		t.Errorf("SIGTERM ends with %d", code)
 	}
 }
+
+// A column that changed its type holds the transform until its table is read again
+// (hazard C9): a run ends with code 4 as long as nobody asks for that, and waits for
+// it when somebody has.
+func TestHoldThatResolvesByItself(t *testing.T) {
+	t.Parallel()
+	o := harness.Example()
+	o.Schema += harness.ExampleRows(10)
+	w := harness.New(t, o)
+	untilCaughtUp(t, w, 0)
+	w.Exec(t, "ALTER TABLE teams ALTER plan TYPE varchar(40)")
+	w.Exec(t, "UPDATE teams SET plan = 'enterprise' WHERE id = 2")
+	p := untilCaughtUp(t, w, 4)
+	if !strings.Contains(p.Log(), "teams.plan") || !strings.Contains(p.Log(), "backfill --table") {
+		t.Errorf("the held run does not say what a person can do:\n%s", tail(p.Log()))
+	}
+	w.Output(t, "backfill", "--table", "public.teams")
+	untilCaughtUp(t, w, 0)
+	harness.NothingAside(t, w.Clean(t))
+}

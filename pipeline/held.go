@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backstitch/backstitch/internal/stage"
+	"github.com/backstitch/backstitch/producers/capture"
 )
 
 // settled is how long the transform must be held, while the source reads no table,
@@ -130,9 +131,14 @@ func (h *holds) final(now time.Time) error {
 	return err
 }
 
-// reading reports whether the source reads tables that it has not finished.
+// reading reports whether the source reads tables that it has not finished, or has
+// yet to look at what it was asked to read.
 func (h *holds) reading() bool {
-	for _, t := range h.source.Status().Backfill {
+	st := h.source.Status()
+	if st.State == capture.StateUnassigned || st.State == capture.StateRestarting {
+		return true
+	}
+	for _, t := range st.Backfill {
 		if !t.Done {
 			return true
 		}
