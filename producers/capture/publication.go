@@ -38,18 +38,51 @@ func (x *session) publish(ctx context.Context, mayCreate bool) error {
 		return x.alter(ctx, "CREATE PUBLICATION "+schemas.QuoteIdent(x.cfg.Publication)+" FOR TABLE "+tableList(x.cfg.Tables)+
 			" WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true)")
 	}
-	return x.alignPublication(ctx)
+	have, err := x.published(ctx)
+	if err != nil {
+		return err
+	}
+	if !mayCreate {
+		if err := x.checkNoneLeft(ctx, have); err != nil {
+			return err
+		}
+	}
+	return x.alignPublication(ctx, have)
 }
 
-func (x *session) alignPublication(ctx context.Context) error {
+// published are the tables that the publication holds.
+func (x *session) published(ctx context.Context) ([]schemas.Table, error) {
 	rows, err := x.control.Query(ctx, "SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname = $1", x.cfg.Publication)
 	if err != nil {
-		return fmt.Errorf("read publication %s: %w", x.cfg.Publication, redact.SQLError(err))
+		return nil, fmt.Errorf("read publication %s: %w", x.cfg.Publication, redact.SQLError(err))
 	}
 	have, err := pgx.CollectRows(rows, pgx.RowToStructByPos[schemas.Table])
 	if err != nil {
-		return fmt.Errorf("read publication %s: %w", x.cfg.Publication, redact.SQLError(err))
+		return nil, fmt.Errorf("read publication %s: %w", x.cfg.Publication, redact.SQLError(err))
 	}
+	return have, nil
+}
+
+// checkNoneLeft holds when a table that was captured has left the publication: to put
+// it back would hide that its changes since then are in no topic. One that was made
+// again has left it too, and is told (hazard S25).
+func (x *session) checkNoneLeft(ctx context.Context, have []schemas.Table) error {
+	for _, t := range x.cfg.Tables {
+		if _, known := x.backfill.Tables[t.String()]; !known || slices.Contains(have, t) {
+			continue
+		}
+		var oid uint32
+		if err := x.control.QueryRow(ctx, "SELECT coalesce(to_regclass($1)::oid, 0)", t.SQL()).Scan(&oid); err != nil {
+			return fmt.Errorf("look at table %s: %w", t, redact.SQLError(err))
+		}
+		if shape, ok := x.shapes[t.String()]; !ok || shape.OID == oid {
+			return stage.Hold(fixAll, "table %s is not in publication %s any more: its changes since then are in no topic", t, x.cfg.Publication)
+		}
+	}
+	return nil
+}
+
+func (x *session) alignPublication(ctx context.Context, have []schemas.Table) error {
 	missing := slices.DeleteFunc(slices.Clone(x.cfg.Tables), func(t schemas.Table) bool { return slices.Contains(have, t) })
 	extra := slices.DeleteFunc(slices.Clone(have), func(t schemas.Table) bool { return slices.Contains(x.cfg.Tables, t) })
 	name := schemas.QuoteIdent(x.cfg.Publication)

@@ -25,3 +25,31 @@ func TestKeptPublication(t *testing.T) {
 	s := r.start()
 	r.caughtUp(s)
 }
+
+// A table that somebody took out of the publication is not quietly put back: what
+// changed meanwhile is in no topic (invariant 6). The source is held, and the way out
+// reads everything again.
+func TestTableLeftThePublication(t *testing.T) {
+	t.Parallel()
+	for _, described := range []bool{true, false} {
+		r := newRig(t, one+`; INSERT INTO t SELECT i, 'x' FROM generate_series(1, 10) i`, "t")
+		s := r.start()
+		r.caughtUp(s)
+		if described { // the stream has told its shape
+			r.exec("UPDATE t SET v = 'y' WHERE id = 1")
+			r.caughtUp(s)
+		}
+		r.exec("ALTER PUBLICATION backstitch_" + r.cfg.Prefix + " DROP TABLE t")
+		r.exec("DELETE FROM t WHERE id = 3") // nobody sees it
+		r.until("a hold", func() bool { return s.Held() != nil })
+		if held := s.Held(); !strings.Contains(held.Reason, "t is not in publication") || !strings.Contains(held.Fix, "backfill --all") {
+			t.Fatalf("%v", held)
+		}
+		if err := s.Backfill(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		r.until("the next epoch", func() bool { return s.Status().Epoch == 2 })
+		r.caughtUp(s)
+		r.verifyEpoch(2)
+	}
+}
