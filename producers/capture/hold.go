@@ -33,7 +33,7 @@ func (s *Source) hold(ctx context.Context, stopping <-chan struct{}, held *stage
 	select {
 	case <-stopping:
 		cancel()
-		<-asked // its error is the cancel
+		_ = <-asked // its error is the cancel
 		return nil
 	case err := <-asked:
 		if ctx.Err() != nil {
