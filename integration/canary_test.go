@@ -59,9 +59,10 @@ INSERT INTO team_members (team_id, user_id) SELECT t, u FROM generate_series(1, 
 	for _, path := range []string{"/", "/status", "/metrics"} {
 		shown["GET "+path] = p.Get(t, path)
 	}
-	for _, args := range [][]string{{"check"}, {"check", "-o", "json"}, {"status"}, {"status", "-o", "json"}, {"parked", "list"}, {"parked", "list", "-o", "json"},
-		{"approve", "list"}, {"parked", "retry"}, {"backfill", "--table", "users"}} {
-		shown[strings.Join(args, " ")], _ = w.Command(t, args...)
+	for _, command := range []string{
+		"check", "check -o json", "status", "status -o json", "parked list", "parked list -o json", "approve list", "parked retry", "backfill --table users",
+	} {
+		shown[command], _ = w.Command(t, strings.Fields(command)...)
 	}
 	p.Stop(t)
 	shown["run"] = p.Log()

@@ -62,13 +62,17 @@ func TestExample(t *testing.T) {
 
 // exampleChanges are transactions of people who use the example.
 var exampleChanges = [][]string{
-	{"INSERT INTO teams VALUES (1001, 'Newcomers', 'newcomers', 'free', NULL)",
+	{
+		"INSERT INTO teams VALUES (1001, 'Newcomers', 'newcomers', 'free', NULL)",
 		"INSERT INTO users VALUES (1001, 'new@corp.example', 'Someone New', NULL, now())",
-		"INSERT INTO team_members (team_id, user_id, role) VALUES (1001, 1001, 'OWNER')"},
+		"INSERT INTO team_members (team_id, user_id, role) VALUES (1001, 1001, 'OWNER')",
+	},
 	{"UPDATE users SET email = 'moved@corp.example' WHERE id = 1"},
-	{"UPDATE users SET email = 'nobody@corp.example' WHERE id = 2", // two exchange addresses (hazard A4)
+	{
+		"UPDATE users SET email = 'nobody@corp.example' WHERE id = 2", // two exchange addresses (hazard A4)
 		"UPDATE users SET email = 'user2@corp.example' WHERE id = 3",
-		"UPDATE users SET email = 'user3@corp.example' WHERE id = 2"},
+		"UPDATE users SET email = 'user3@corp.example' WHERE id = 2",
+	},
 	{"UPDATE users SET name = NULL WHERE id = 6"},
 	{"UPDATE team_members SET role = 'OWNER' WHERE user_id = 9"},
 	{"UPDATE users SET password = '$2a$10$CwTycUXWue0Thq9StjUM0uJ8E0dTR8zvJOJWrmk0sUjOmm2G3Zk8e' WHERE id = 11"},

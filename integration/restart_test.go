@@ -12,6 +12,7 @@ import (
 	"github.com/backstitch/backstitch/integration/testenv/jvmkafka"
 	"github.com/backstitch/backstitch/integration/witness"
 	"github.com/backstitch/backstitch/pipeline/cli/demo"
+	simulator "github.com/backstitch/backstitch/pipeline/sandbox/stytch"
 	"github.com/backstitch/backstitch/schemas"
 )
 
@@ -101,4 +102,59 @@ func TestSourceRestarts(t *testing.T) {
 	for _, table := range tables {
 		witness.ExactlyOnce(t, w.Pool, w.Brokers, w.Registry, w.Prefix, table)
 	}
+}
+
+// The ledger's PostgreSQL crashes while the backfill is applied: what is in doubt is
+// read back, nothing is lost, no entity is in two hands (invariants 4 and 6).
+func TestLedgerRestarts(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	server := testenv.OwnPostgres(t, nil)
+	url, err := server.CreateDatabase(ctx, "ledger")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := harness.Example()
+	o.Ledger, o.RateLimit = url, 100
+	o.Schema += harness.ExampleRows(40)
+	w := harness.New(t, o)
+	p := w.Run(t)
+	for round := range 2 {
+		calls := w.Simulator.Seq()
+		harness.Eventually(t, time.Minute, "calls to Stytch", func() bool { return w.Simulator.Seq() > calls+50 })
+		if err := server.Halt(syscall.SIGKILL); err != nil {
+			t.Logf("the server was killed: %v", err)
+		}
+		w.Exec(t, "UPDATE users SET name = $1 WHERE id % 7 = 0", fmt.Sprintf("Round %d", round))
+		live(t, p, time.Second)
+		if err := server.Resume(ctx); err != nil {
+			t.Fatal(err)
+		}
+		w.LedgerPool.Reset()
+	}
+	w.CaughtUp(t, 2*time.Minute)
+	if code := p.Stop(t); code != 0 {
+		t.Errorf("the process ends with %d", code)
+	}
+	harness.NothingAside(t, w.Clean(t))
+	if pairs := simulator.Overlapping(w.Simulator.Journal()); len(pairs) > 0 {
+		t.Errorf("%d pairs of writes to one entity were in flight at once", len(pairs))
+	}
+}
+
+// With a secret that Stytch does not know a run ends and says so, and parks nothing.
+func TestWrongSecret(t *testing.T) {
+	t.Parallel()
+	o := harness.Example()
+	o.Schema += harness.ExampleRows(5)
+	w := harness.New(t, o)
+	right := w.Config
+	w.Config = w.Variant(t, "wrong", func(o *harness.Options) { o.Secret = "secret-test-of-nobody" })
+	p := w.Run(t, "--until-caught-up")
+	if code := p.Wait(t, time.Minute); code == 0 || code == 3 {
+		t.Errorf("a run with a wrong secret exits with %d:\n%s", code, tail(p.Log()))
+	}
+	w.Config = right
+	untilCaughtUp(t, w, 0)
+	harness.NothingAside(t, w.Clean(t))
 }

@@ -33,6 +33,7 @@ type Apply struct {
 	metrics *metrics
 	digest  digester
 	stage   *stage.Stage
+	current atomic.Pointer[Apply] // the run that serves now: this one, or a fresh one after a restart
 
 	sched     *scheduler
 	pacer     *pacer
@@ -64,19 +65,11 @@ func New(cfg Config, d Deps) (*Apply, error) {
 	if err != nil {
 		return nil, fmt.Errorf("apply: register metrics: %w", err)
 	}
-	a := &Apply{
+	a := (&Apply{
 		cfg: cfg, pool: d.Ledger, ledger: ledger.NewApplier(d.Ledger), client: d.Client, seeds: d.Kafka,
-		log: d.Logger, clock: d.Clock, metrics: m, digest: digester(cfg.DigestKey), sched: newScheduler(),
-		nudged: make(chan struct{}, 1), stopping: make(chan struct{}), failed: make(chan error, 1),
-	}
-	a.state.Store("UNASSIGNED")
-	pace := ledger.Pace{Project: cfg.ProjectID, Rate: cfg.RateLimit, Floor: cfg.BackfillFloor}
-	a.pacer = newPacer(a.ledger, pace, d.Clock, cfg.Workers, a.stopping)
-	a.loads = newBatcher(a.ledger.Load)
-	a.marks = newBatcher(func(ctx context.Context, in []ledger.MarkRequest) ([]ledger.MarkResult, error) {
-		return a.ledger.Mark(ctx, in, cfg.CallTimeout, cfg.Settle)
-	})
-	a.records = newBatcher(a.ledger.Record)
+		log: d.Logger, clock: d.Clock, metrics: m, digest: digester(cfg.DigestKey),
+	}).fresh()
+	a.current.Store(a)
 	a.stage = stage.New(cfg.Name+"-apply", a.run)
 	return a, nil
 }
@@ -95,8 +88,8 @@ func (a *Apply) Done() <-chan struct{} { return a.stage.Done() }
 // for a person.
 func (a *Apply) Err() error { return a.stage.Err() }
 
-// run joins the parts: whatever fails first stops the rest.
-func (a *Apply) run(ctx context.Context, stopping <-chan struct{}) error {
+// serve joins the parts: whatever fails first stops the rest.
+func (a *Apply) serve(ctx context.Context, stopping <-chan struct{}) error {
 	if err := a.checkTopics(ctx); err != nil {
 		return err
 	}

@@ -24,12 +24,13 @@ type Status struct {
 // Status is this instance's own view, without asking the ledger; ledger.Summarize
 // counts deferred, parked and the rest.
 func (a *Apply) Status() Status {
-	s := Status{Partitions: a.sched.owned(), RateLimit: a.cfg.RateLimit, Calls: a.metrics.snapshot()}
-	s.State, _ = a.state.Load().(string)
+	now := a.current.Load()
+	s := Status{Partitions: now.sched.owned(), RateLimit: a.cfg.RateLimit, Calls: a.metrics.snapshot()}
+	s.State, _ = now.state.Load().(string)
 	if s.State == "RUNNING" && len(s.Partitions) == 0 {
 		s.State = "UNASSIGNED"
 	}
-	s.Queued, s.InFlight = a.sched.waiting()
+	s.Queued, s.InFlight = now.sched.waiting()
 	if err := a.Err(); err != nil {
 		s.State, s.Error = "FAILED", err.Error()
 	}

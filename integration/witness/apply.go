@@ -65,7 +65,11 @@ func messages(tb testing.TB, brokers []string, topic string, partition int) []ka
 		tb.Fatalf("kafka-go: %v %v", err, closeErr)
 	}
 	reader := kafka.NewReader(kafka.ReaderConfig{Brokers: brokers, Topic: topic, Partition: partition, MaxWait: 50 * time.Millisecond})
-	defer reader.Close()
+	defer func() {
+		if err := reader.Close(); err != nil {
+			tb.Errorf("kafka-go: %v", err)
+		}
+	}()
 	if err := reader.SetOffset(first); err != nil {
 		tb.Fatalf("kafka-go: %v", err)
 	}
@@ -87,7 +91,11 @@ func partitionsOf(tb testing.TB, brokers []string, topic string) []int {
 	if err != nil {
 		tb.Fatalf("kafka-go: %v", err)
 	}
-	defer conn.Close()
+	defer func() {
+		if err := conn.Close(); err != nil {
+			tb.Errorf("kafka-go: %v", err)
+		}
+	}()
 	list, err := conn.ReadPartitions(topic)
 	if err != nil {
 		tb.Fatalf("kafka-go looks up %s: %v", topic, err)

@@ -110,8 +110,10 @@ func use(ctx context.Context, w *harness.World, session int) error {
 			{fmt.Sprintf("DELETE FROM users WHERE id = %d AND id %% 5 = 0", id)},
 			{fmt.Sprintf("UPDATE users SET id = id + 10000 WHERE id = %d AND NOT EXISTS (SELECT FROM team_members WHERE user_id = %d) AND NOT EXISTS (SELECT FROM users WHERE id = %d)", id, id, id+10000)},
 			{fmt.Sprintf("UPDATE teams SET plan = 'plan %d' WHERE id = %d", n, 1+(id-1)%40)},
-			{fmt.Sprintf("DELETE FROM team_members WHERE user_id = %d", id),
-				fmt.Sprintf("INSERT INTO team_members (team_id, user_id) SELECT %d, id FROM users WHERE id = %d", 1+n%40, id)},
+			{
+				fmt.Sprintf("DELETE FROM team_members WHERE user_id = %d", id),
+				fmt.Sprintf("INSERT INTO team_members (team_id, user_id) SELECT %d, id FROM users WHERE id = %d", 1+n%40, id),
+			},
 		}
 		if err := transaction(ctx, w, statements[random.IntN(len(statements))], n%9 == 0); err != nil && ctx.Err() == nil {
 			return err
@@ -125,7 +127,7 @@ func transaction(ctx context.Context, w *harness.World, statements []string, rol
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // after a commit there is nothing to roll back
+	defer tx.Rollback(context.WithoutCancel(ctx)) // after a commit there is nothing to roll back
 	for _, sql := range statements {
 		if _, err := tx.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol); err != nil {
 			return err

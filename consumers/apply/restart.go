@@ -1,0 +1,82 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/backstitch/backstitch/internal/stage"
+)
+
+// restartAfter is the pause before a connector that lost a server begins again.
+const restartAfter = time.Second
+
+// run applies until it must stop. Losing the ledger or Kafka for a while ends what
+// is under way and begins again: what is in doubt has its mark in the ledger.
+func (a *Apply) run(ctx context.Context, stopping <-chan struct{}) error {
+	for {
+		err := a.current.Load().serve(ctx, stopping)
+		if err == nil || ctx.Err() != nil || !lostServer(err) {
+			return err
+		}
+		select {
+		case <-stopping:
+			return err
+		default:
+		}
+		a.log.Warn("apply lost a server and starts again", "error", redact.SQLError(err))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-stopping:
+			return nil
+		case <-time.After(restartAfter):
+		}
+		a.current.Store(a.fresh())
+	}
+}
+
+// fresh is the connector with nothing of a run: what a start needs.
+func (a *Apply) fresh() *Apply {
+	b := &Apply{
+		cfg: a.cfg, pool: a.pool, ledger: a.ledger, client: a.client, seeds: a.seeds,
+		log: a.log, clock: a.clock, metrics: a.metrics, digest: a.digest, sched: newScheduler(),
+		nudged: make(chan struct{}, 1), stopping: make(chan struct{}), failed: make(chan error, 1),
+	}
+	b.state.Store("UNASSIGNED")
+	pace := ledger.Pace{Project: b.cfg.ProjectID, Rate: b.cfg.RateLimit, Floor: b.cfg.BackfillFloor}
+	b.pacer = newPacer(b.ledger, pace, b.clock, b.cfg.Workers, b.stopping)
+	b.loads = newBatcher(b.ledger.Load)
+	b.marks = newBatcher(func(ctx context.Context, in []ledger.MarkRequest) ([]ledger.MarkResult, error) {
+		return b.ledger.Mark(ctx, in, b.cfg.CallTimeout, b.cfg.Settle)
+	})
+	b.records = newBatcher(b.ledger.Record)
+	return b
+}
+
+// lostServer tells a server that went away from an error that would come again.
+func lostServer(err error) bool {
+	if _, held := stage.AsHeld(err); held {
+		return false
+	}
+	var network net.Error
+	var connect *pgconn.ConnectError
+	switch state := redact.SQLState(err); {
+	case len(state) == 5: // connection, operator intervention, resources, serialization
+		return state[:2] == "08" || state[:2] == "57" || state[:2] == "53" || state[:2] == "40"
+	case errors.As(err, &network), errors.As(err, &connect), errors.Is(err, net.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return true
+	case errors.Is(err, pgx.ErrTxClosed), pgconn.Timeout(err), pgconn.SafeToRetry(err):
+		return true
+	}
+	return kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err)
+}
