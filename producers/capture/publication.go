@@ -64,8 +64,8 @@ func (x *session) published(ctx context.Context) ([]schemas.Table, error) {
 }
 
 // checkNoneLeft holds when a table that was captured has left the publication: to put
-// it back would hide that its changes since then are in no topic. One that was made
-// again has left it too, and is told (hazard S25).
+// it back would hide that its changes since then are in no topic (hazard S35). One
+// that was made again has left it too, and is told (hazard S25).
 func (x *session) checkNoneLeft(ctx context.Context, have []schemas.Table) error {
 	for _, t := range x.cfg.Tables {
 		if _, known := x.backfill.Tables[t.String()]; !known || slices.Contains(have, t) {

@@ -26,8 +26,8 @@ func TestKeptPublication(t *testing.T) {
 	r.caughtUp(s)
 }
 
-// A table that somebody took out of the publication is not quietly put back: what
-// changed meanwhile is in no topic (invariant 6). The source is held, and the way out
+// hazard S35: a table that somebody took out of the publication is not quietly put
+// back: what changed meanwhile is in no topic (invariant 6). The source is held, and the way out
 // reads everything again.
 func TestTableLeftThePublication(t *testing.T) {
 	t.Parallel()
