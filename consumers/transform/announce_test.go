@@ -77,8 +77,10 @@ func (w *world) announcer(prefix string, brokers []string, every time.Duration) 
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	a, err := newAnnouncer(announcerConfig{Pool: w.pool, Prefix: prefix, Term: 1, Kafka: []kgo.Opt{kgo.SeedBrokers(brokers...)},
-		Registry: reg, Every: every, Log: slog.New(slog.DiscardHandler), Metrics: w.eval.metrics})
+	a, err := newAnnouncer(announcerConfig{
+		Pool: w.pool, Prefix: prefix, Term: 1, Kafka: []kgo.Opt{kgo.SeedBrokers(brokers...)},
+		Registry: reg, Every: every, Log: slog.New(slog.DiscardHandler), Metrics: w.eval.metrics,
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}

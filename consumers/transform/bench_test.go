@@ -16,8 +16,10 @@ const benchDDL = `CREATE TABLE users (id bigint PRIMARY KEY, email text, name te
 func benchRows(f *feeder, n int) {
 	tx := f.reading()
 	for i := range n {
-		tx.add("users", tx.version(), schemas.Read, nil, row([]any{i, fmt.Sprintf("user%d@example.com", i), "Some Name", "$2a$10$abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabc",
-			"member", "aaaaaaaaaa", "bbbbbbbbbb", i, "t", "2026-01-02 03:04:05+00", "2026-01-02 03:04:05+00", 1}))
+		tx.add("users", tx.version(), schemas.Read, nil, row([]any{
+			i, fmt.Sprintf("user%d@example.com", i), "Some Name", "$2a$10$abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabc",
+			"member", "aaaaaaaaaa", "bbbbbbbbbb", i, "t", "2026-01-02 03:04:05+00", "2026-01-02 03:04:05+00", 1,
+		}))
 		if len(tx.records) == 20_000 {
 			tx.publish(false)
 		}
@@ -62,8 +64,10 @@ func BenchmarkFollowing(b *testing.B) {
 		for i := range changed {
 			f.commit += 0x100
 			tx.commit = f.commit
-			tx.add("users", tx.version(), schemas.Update, nil, row([]any{(i * 7919) % all, fmt.Sprintf("new%d@example.com", i), "Some Name", "h", "member", "a", "b", i, "t",
-				"2026-01-02 03:04:05+00", "2026-01-02 03:04:05+00", 2}))
+			tx.add("users", tx.version(), schemas.Update, nil, row([]any{
+				(i * 7919) % all, fmt.Sprintf("new%d@example.com", i), "Some Name", "h", "member", "a", "b", i, "t",
+				"2026-01-02 03:04:05+00", "2026-01-02 03:04:05+00", 2,
+			}))
 		}
 		start := time.Now()
 		tx.end()

@@ -30,17 +30,21 @@ func boxyMappings() []consumers.Mapping {
 		return r
 	}
 	return []consumers.Mapping{
-		{Kind: consumers.Member, Select: `
+		{
+			Kind: consumers.Member, Select: `
 			SELECT m."teamId" AS organization_external_id, u.id AS external_id, u.email AS email_address, u.name,
 			       ARRAY[lower(m.role::text)] AS roles, u.password AS password_hash, u."emailVerified" IS NOT NULL AS email_verified
 			FROM "TeamMember" m JOIN "User" u ON u.id = m."userId"`,
 			Routes: map[schemas.Table]consumers.Route{
 				boxyTables[1]: columns("external_id", "id"),
 				boxyTables[2]: columns("organization_external_id", "teamId", "external_id", "userId"),
-			}},
-		{Kind: consumers.Organization, Select: `
+			},
+		},
+		{
+			Kind: consumers.Organization, Select: `
 			SELECT t.id AS organization_external_id, t.name AS organization_name, t.slug AS organization_slug FROM "Team" t`,
-			Routes: map[schemas.Table]consumers.Route{boxyTables[0]: columns("organization_external_id", "id")}},
+			Routes: map[schemas.Table]consumers.Route{boxyTables[0]: columns("organization_external_id", "id")},
+		},
 	}
 }
 
@@ -143,8 +147,10 @@ func TestCompileRefuses(t *testing.T) {
 		{"short field", replace("email_address", "email"), "Did you mean email_address?", nil},
 		{"not yet a field", replace("u.name,", "u.name, u.name AS totp_secret,"), "returns totp_secret, which is not yet built", nil},
 		{"unknown column", replace("u.name,", "u.nane AS name,"), `column u.nane does not exist (SQLSTATE 42703), line 1 column 94`, nil},
-		{"not captured", replace("'OWNER' THEN ARRAY['admin']", "'OWNER' THEN ARRAY(SELECT g.role FROM role_grants g WHERE g.member_id = m.id)"),
-			"members.select reads role_grants, which source.tables lacks: changes to it would never reach Stytch. Add public.role_grants.", nil},
+		{
+			"not captured", replace("'OWNER' THEN ARRAY['admin']", "'OWNER' THEN ARRAY(SELECT g.role FROM role_grants g WHERE g.member_id = m.id)"),
+			"members.select reads role_grants, which source.tables lacks: changes to it would never reach Stytch. Add public.role_grants.", nil,
+		},
 		{"a view", replace("JOIN users u", "JOIN v u"), "reads v, which is not a table", nil},
 		{"a catalogue", replace("u.name,", "(SELECT relname::text FROM pg_class LIMIT 1) AS name,"), "reads pg_catalog.pg_class, a system catalogue", nil},
 		{"a system column", replace("u.name,", "u.ctid::text AS name,"), "reads a system column of users", nil},

@@ -13,9 +13,11 @@ import (
 const docsDDL = `CREATE TABLE docs (id int PRIMARY KEY, name text UNIQUE, big text, unread text, wrong text DEFAULT 'x')`
 
 func docsMapping() consumers.Mapping {
-	return consumers.Mapping{Kind: consumers.Organization,
+	return consumers.Mapping{
+		Kind:   consumers.Organization,
 		Select: `SELECT d.id AS organization_external_id, d.name AS organization_name, d.big AS organization_logo_url FROM docs d`,
-		Routes: map[schemas.Table]consumers.Route{{Schema: "public", Name: "docs"}: {Columns: map[string]string{"organization_external_id": "id"}}}}
+		Routes: map[schemas.Table]consumers.Route{{Schema: "public", Name: "docs"}: {Columns: map[string]string{"organization_external_id": "id"}}},
+	}
 }
 
 func docsFeeder(t testing.TB) *feeder {

@@ -49,14 +49,22 @@ func TestFold(t *testing.T) { // hazards C15, S6
 		"a tombstone after its delete":            {[]*event{gone("1"), gone("1")}, []want{{key: "1", name: deleted}}},
 		"made again: nothing of the old row":      {[]*event{change("1", "a", "x"), gone("1"), change("1", "b", "~")}, []want{{"1", "b", "~", ""}}},
 		"moved: the mirror's old row":             {[]*event{movedAway("1"), movedFrom(change("2", "a", "~"), "1")}, []want{{key: "1", name: deleted}, {"2", "a", "~", "1"}}},
-		"moved after a change": {[]*event{change("1", "a", "x"), movedAway("1"), gone("1"), movedFrom(change("2", "b", "~"), "1")},
-			[]want{{key: "1", name: deleted}, {"2", "b", "x", "1"}}},
-		"moved twice": {[]*event{movedAway("1"), movedFrom(change("2", "a", "~"), "1"), movedAway("2"), movedFrom(change("3", "a", "~"), "2")},
-			[]want{{key: "1", name: deleted}, {key: "2", name: deleted}, {"3", "a", "~", "1"}}},
-		"moved there and back": {[]*event{movedAway("1"), movedFrom(change("2", "a", "~"), "1"), movedAway("2"), movedFrom(change("1", "b", "~"), "2")},
-			[]want{{"1", "b", "~", "1"}, {key: "2", name: deleted}}},
-		"moved, and its old key taken": {[]*event{movedAway("1"), movedFrom(change("2", "a", "~"), "1"), change("1", "new", "n")},
-			[]want{{"1", "new", "n", ""}, {"2", "a", "~", "1"}}},
+		"moved after a change": {
+			[]*event{change("1", "a", "x"), movedAway("1"), gone("1"), movedFrom(change("2", "b", "~"), "1")},
+			[]want{{key: "1", name: deleted}, {"2", "b", "x", "1"}},
+		},
+		"moved twice": {
+			[]*event{movedAway("1"), movedFrom(change("2", "a", "~"), "1"), movedAway("2"), movedFrom(change("3", "a", "~"), "2")},
+			[]want{{key: "1", name: deleted}, {key: "2", name: deleted}, {"3", "a", "~", "1"}},
+		},
+		"moved there and back": {
+			[]*event{movedAway("1"), movedFrom(change("2", "a", "~"), "1"), movedAway("2"), movedFrom(change("1", "b", "~"), "2")},
+			[]want{{"1", "b", "~", "1"}, {key: "2", name: deleted}},
+		},
+		"moved, and its old key taken": {
+			[]*event{movedAway("1"), movedFrom(change("2", "a", "~"), "1"), change("1", "new", "n")},
+			[]want{{"1", "new", "n", ""}, {"2", "a", "~", "1"}},
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -131,8 +131,10 @@ func (o *owner) note(feed []feedItem, held *control) {
 		switch {
 		case held != nil:
 			s.Doing = "waiting for a person's consent"
-			s.Held = &stage.Held{Reason: fmt.Sprintf("table %s: %s at %s in the source; what stands after it may delete entities", held.Table, held.Kind, held.Version.Commit),
-				Fix: fmt.Sprintf("`backstitch approve %d` empties its mirror and goes on", held.consentID)}
+			s.Held = &stage.Held{
+				Reason: fmt.Sprintf("table %s: %s at %s in the source; what stands after it may delete entities", held.Table, held.Kind, held.Version.Commit),
+				Fix:    fmt.Sprintf("`backstitch approve %d` empties its mirror and goes on", held.consentID),
+			}
 		case o.blocked != nil:
 			s.Doing, s.Held = "filling; the mapping waits for complete rows", o.blocked
 		case o.unread != "":

@@ -70,9 +70,11 @@ func (o *owner) unattributable(ctx context.Context) (*stage.Held, error) {
 			if attributable(m, t) {
 				continue
 			}
-			return &stage.Held{Reason: fmt.Sprintf("%d rows of table %s have a large value that no record carries (columns %s), and no route of the %ss tells which entities read them",
-				t.rows, t.table, strings.Join(t.columns, ", "), m.Kind),
-				Fix: "Run `backstitch backfill --table " + t.table.String() + "`; following goes on by itself when that is done. With a route for the table only the entities that read these rows would wait"}, nil
+			return &stage.Held{
+				Reason: fmt.Sprintf("%d rows of table %s have a large value that no record carries (columns %s), and no route of the %ss tells which entities read them",
+					t.rows, t.table, strings.Join(t.columns, ", "), m.Kind),
+				Fix: "Run `backstitch backfill --table " + t.table.String() + "`; following goes on by itself when that is done. With a route for the table only the entities that read these rows would wait",
+			}, nil
 		}
 	}
 	return nil, nil
@@ -151,11 +153,10 @@ func (e *evaluator) markedRows(ctx context.Context, tx pgx.Tx, t schemas.Table) 
 // readersSQL follows a route from incomplete rows: org_key, key and what they lack;
 // a part of the key that the route does not name is NULL and means every one.
 func (e *evaluator) readersSQL(m *CompiledMapping, t schemas.Table, route CompiledRoute, marked string) string {
-	from, column := "", func(string) string { return "" }
-	if route.Select == "" {
-		from, column = "("+marked+") c", func(name string) string { return "c." + schemas.QuoteIdent(route.Columns[name]) }
-	} else {
-		from = "(" + marked + ") c, LATERAL (WITH changed AS (SELECT " + list("c.", e.plan.Columns[t]) + ") SELECT * FROM (\n" + route.Select + "\n) route) r"
+	from := "(" + marked + ") c"
+	column := func(name string) string { return "c." + schemas.QuoteIdent(route.Columns[name]) }
+	if route.Select != "" {
+		from += ", LATERAL (WITH changed AS (SELECT " + list("c.", e.plan.Columns[t]) + ") SELECT * FROM (\n" + route.Select + "\n) route) r"
 		column = func(name string) string { return "r." + schemas.QuoteIdent(name) }
 	}
 	org, key := keyExpressions(m.Kind, func(name string) string {

@@ -75,8 +75,10 @@ func (w *world) compile(mappings ...consumers.Mapping) {
 	}
 	log := slog.New(slog.DiscardHandler)
 	w.plan, w.router = plan, newRouter(plan, defaultKeyTimeout, log)
-	w.eval = newEvaluator(evaluatorConfig{Pool: w.pool, Plan: plan, Term: 1, Partitions: 4, Sweep: time.Minute, AuditEvery: 24 * time.Hour,
-		Log: log, Metrics: newEvaluationMetrics(nil), Now: func() time.Time { return w.clock }})
+	w.eval = newEvaluator(evaluatorConfig{
+		Pool: w.pool, Plan: plan, Term: 1, Partitions: 4, Sweep: time.Minute, AuditEvery: 24 * time.Hour,
+		Log: log, Metrics: newEvaluationMetrics(nil), Now: func() time.Time { return w.clock },
+	})
 }
 
 func compileOn(ctx context.Context, pool *pgxpool.Pool, tables []schemas.Table, mappings ...consumers.Mapping) (*Plan, error) {
@@ -246,12 +248,15 @@ const teamsDDL = `
 var teamsTables = public("teams", "users", "team_members")
 
 func teamsMappings() (consumers.Mapping, consumers.Mapping) {
-	organizations := consumers.Mapping{Kind: consumers.Organization, Select: `
+	organizations := consumers.Mapping{
+		Kind: consumers.Organization, Select: `
 		SELECT t.id AS organization_external_id, t.name AS organization_name, t.slug AS organization_slug,
 		       jsonb_build_object('plan', t.plan) AS trusted_metadata
 		FROM teams t WHERE t.deleted_at IS NULL`,
-		Routes: map[schemas.Table]consumers.Route{{Schema: "public", Name: "teams"}: {Columns: map[string]string{"organization_external_id": "id"}}}}
-	members := consumers.Mapping{Kind: consumers.Member, Select: `
+		Routes: map[schemas.Table]consumers.Route{{Schema: "public", Name: "teams"}: {Columns: map[string]string{"organization_external_id": "id"}}},
+	}
+	members := consumers.Mapping{
+		Kind: consumers.Member, Select: `
 		SELECT m.team_id AS organization_external_id, u.id AS external_id, u.email AS email_address, u.name,
 		       CASE m.role WHEN 'OWNER' THEN ARRAY['admin'] ELSE ARRAY['member'] END AS roles,
 		       u.password AS password_hash, u.email_verified_at IS NOT NULL AS email_verified
@@ -259,7 +264,8 @@ func teamsMappings() (consumers.Mapping, consumers.Mapping) {
 		Routes: map[schemas.Table]consumers.Route{
 			{Schema: "public", Name: "users"}:        {Columns: map[string]string{"external_id": "id"}},
 			{Schema: "public", Name: "team_members"}: {Columns: map[string]string{"organization_external_id": "team_id", "external_id": "user_id"}},
-		}}
+		},
+	}
 	return organizations, members
 }
 

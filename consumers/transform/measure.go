@@ -25,26 +25,46 @@ type evaluationMetrics struct {
 func newEvaluationMetrics(r prometheus.Registerer) *evaluationMetrics {
 	kind := []string{"kind"}
 	m := &evaluationMetrics{
-		judged: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "backstitch_transform_keys_evaluated_total",
-			Help: "Touched keys and entities of passes that the mapping was evaluated for."}, kind),
-		changed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "backstitch_transform_entities_changed_total",
-			Help: "Entities whose desired state changed."}, kind),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "backstitch_transform_evaluation_seconds",
-			Help: "Time of one evaluation transaction.", Buckets: prometheus.ExponentialBuckets(0.002, 2.5, 10)}, kind),
-		parked: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "backstitch_transform_entities_parked_total",
-			Help: "Entities parked because their row cannot be evaluated or their key has two rows."}, kind),
-		nullKeys: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "backstitch_transform_null_keys",
-			Help: "Rows of the mapping without a whole key, at the last pass."}, kind),
-		unlisted: prometheus.NewCounter(prometheus.CounterOpts{Name: "backstitch_transform_unlisted_failures_total",
-			Help: "Touched values whose rows cannot be evaluated, not even for their keys."}),
-		missed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "backstitch_transform_route_misses_total",
-			Help: "Entities that an audit found different although no route had touched them."}, kind),
-		repaired: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "backstitch_transform_pass_differences_total",
-			Help: "Entities that audits and sweeps found different and had evaluated again."}, []string{"kind", "cause"}),
-		audits: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "backstitch_transform_audits_total",
-			Help: "Audits and sweeps that ended."}, []string{"cause", "result"}),
-		announced: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "backstitch_transform_wakes_published_total",
-			Help: "Wake-ups published."}, []string{"lane"}),
+		judged: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "backstitch_transform_keys_evaluated_total",
+			Help: "Touched keys and entities of passes that the mapping was evaluated for.",
+		}, kind),
+		changed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "backstitch_transform_entities_changed_total",
+			Help: "Entities whose desired state changed.",
+		}, kind),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "backstitch_transform_evaluation_seconds",
+			Help: "Time of one evaluation transaction.", Buckets: prometheus.ExponentialBuckets(0.002, 2.5, 10),
+		}, kind),
+		parked: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "backstitch_transform_entities_parked_total",
+			Help: "Entities parked because their row cannot be evaluated or their key has two rows.",
+		}, kind),
+		nullKeys: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "backstitch_transform_null_keys",
+			Help: "Rows of the mapping without a whole key, at the last pass.",
+		}, kind),
+		unlisted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "backstitch_transform_unlisted_failures_total",
+			Help: "Touched values whose rows cannot be evaluated, not even for their keys.",
+		}),
+		missed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "backstitch_transform_route_misses_total",
+			Help: "Entities that an audit found different although no route had touched them.",
+		}, kind),
+		repaired: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "backstitch_transform_pass_differences_total",
+			Help: "Entities that audits and sweeps found different and had evaluated again.",
+		}, []string{"kind", "cause"}),
+		audits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "backstitch_transform_audits_total",
+			Help: "Audits and sweeps that ended.",
+		}, []string{"cause", "result"}),
+		announced: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "backstitch_transform_wakes_published_total",
+			Help: "Wake-ups published.",
+		}, []string{"lane"}),
 	}
 	for _, k := range []consumers.Kind{consumers.Organization, consumers.Member} {
 		m.judged.WithLabelValues(string(k))

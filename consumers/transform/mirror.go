@@ -59,8 +59,10 @@ func mirrorTables(prefix string, captured []Captured, plan *Plan) (map[schemas.T
 		if !ok {
 			continue
 		}
-		m := &mirrorTable{table: c.Relation.Table, topic: schemas.DataTopic(prefix, c.Relation.Table), columns: columns,
-			keys: len(c.Relation.Key), indexes: c.Indexes, needs: c.Types}
+		m := &mirrorTable{
+			table: c.Relation.Table, topic: schemas.DataTopic(prefix, c.Relation.Table), columns: columns,
+			keys: len(c.Relation.Key), indexes: c.Indexes, needs: c.Types,
+		}
 		for i, name := range columns {
 			at := slices.IndexFunc(c.Relation.Columns, func(c schemas.Column) bool { return c.Name == name })
 			if at < 0 {

@@ -65,8 +65,10 @@ func (t *Transform) newOwner(ctx context.Context, lock *election) (*owner, error
 		closeConn(conn)
 		return nil, err
 	}
-	o := &owner{Transform: t, log: t.log.With("term", s.term), lock: lock, conn: conn, state: s, reached: -1, asked: map[int64]bool{},
-		ids: map[string]string{}, mirror: &mirror{conn: conn, term: s.term, log: t.log}}
+	o := &owner{
+		Transform: t, log: t.log.With("term", s.term), lock: lock, conn: conn, state: s, reached: -1, asked: map[int64]bool{},
+		ids: map[string]string{}, mirror: &mirror{conn: conn, term: s.term, log: t.log},
+	}
 	if err := o.open(ctx); err != nil {
 		closeConn(conn)
 		return nil, err

@@ -177,8 +177,10 @@ func (p *Plan) UnmarshalJSON(b []byte) error {
 		p.Columns[c.Table] = c.Columns
 	}
 	for _, mj := range j.Mappings {
-		m := CompiledMapping{Kind: mj.Kind, Select: mj.Select, Keys: mj.Keys, Fields: mj.Fields, Reads: mj.Reads,
-			Routes: map[schemas.Table]CompiledRoute{}, AssumeEmailsVerified: mj.Verified}
+		m := CompiledMapping{
+			Kind: mj.Kind, Select: mj.Select, Keys: mj.Keys, Fields: mj.Fields, Reads: mj.Reads,
+			Routes: map[schemas.Table]CompiledRoute{}, AssumeEmailsVerified: mj.Verified,
+		}
 		for _, r := range mj.Routes {
 			m.Routes[r.Table] = r.CompiledRoute
 		}

@@ -145,8 +145,10 @@ func judge(where, what string, scan scanned, asked int, state string) *Finding {
 	if scan.read <= float64(freeRows+rowsPerKey*(asked+int(scan.returned))) {
 		return nil
 	}
-	return &Finding{SeverityWarning, where, fmt.Sprintf("reads %.0f rows for %d keys (%s returns %.0f): every small change costs that much", scan.read, asked, what, scan.returned),
-		"Add an index for it, or write the select so that the key columns are plain columns of tables: no expressions, no OVER (), no CTE that is used twice"}
+	return &Finding{
+		SeverityWarning, where, fmt.Sprintf("reads %.0f rows for %d keys (%s returns %.0f): every small change costs that much", scan.read, asked, what, scan.returned),
+		"Add an index for it, or write the select so that the key columns are plain columns of tables: no expressions, no OVER (), no CTE that is used twice",
+	}
 }
 
 func unjudged(where, what, state string) []Finding {

@@ -33,8 +33,10 @@ func TestPushdown(t *testing.T) {
 		{"a key that is an expression", func(_, m *consumers.Mapping) {
 			m.Select = `SELECT m.team_id::text AS organization_external_id, u.id::text AS external_id, u.email AS email_address
 				FROM team_members m JOIN users u ON u.id = m.user_id`
-			for t, r := range map[schemas.Table]string{teamsTables[1]: "SELECT id::text AS external_id FROM changed",
-				teamsTables[2]: "SELECT team_id::text AS organization_external_id, user_id::text AS external_id FROM changed"} {
+			for t, r := range map[schemas.Table]string{
+				teamsTables[1]: "SELECT id::text AS external_id FROM changed",
+				teamsTables[2]: "SELECT team_id::text AS organization_external_id, user_id::text AS external_id FROM changed",
+			} {
 				m.Routes[t] = consumers.Route{Select: r}
 			}
 		}, "the filter by external_id alone"},

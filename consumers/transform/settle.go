@@ -183,8 +183,10 @@ func (o *owner) incomplete(ctx context.Context) (*stage.Held, error) {
 		return nil, fmt.Errorf("look for incomplete columns: %w", redact.SQLError(err))
 	}
 	if len(columns) > 0 {
-		return &stage.Held{Reason: "the mapping reads " + strings.Join(columns, ", ") + ", which appeared or changed its type after rows were read: those rows' values were never seen",
-			Fix: "Run `backstitch backfill --table` for its table; following goes on by itself when that is done"}, nil
+		return &stage.Held{
+			Reason: "the mapping reads " + strings.Join(columns, ", ") + ", which appeared or changed its type after rows were read: those rows' values were never seen",
+			Fix:    "Run `backstitch backfill --table` for its table; following goes on by itself when that is done",
+		}, nil
 	}
 	if !o.filler.incomplete {
 		return nil, nil

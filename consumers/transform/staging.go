@@ -57,13 +57,11 @@ func newStaging(ctx context.Context, conn *pgx.Conn, t *mirrorTable, n int, bulk
 
 func (s *staging) statements() (sql stagingSQL) {
 	t := s.t
-	same := func(b string) string { // the key's columns of n and another relation
-		on := make([]string, t.keys)
-		for i, k := range t.columns[:t.keys] {
-			on[i] = fmt.Sprintf("n.%s = %s.%s", schemas.QuoteIdent(k), b, schemas.QuoteIdent(k))
-		}
-		return strings.Join(on, " AND ")
+	on := make([]string, t.keys)
+	for i, k := range t.columns[:t.keys] {
+		on[i] = fmt.Sprintf("n.%s = m.%s", schemas.QuoteIdent(k), schemas.QuoteIdent(k))
 	}
+	same := strings.Join(on, " AND ") // n and the mirror have one key
 	based, values := make([]string, t.keys), make([]string, len(t.columns))
 	for i, k := range t.columns[:t.keys] {
 		based[i] = fmt.Sprintf("m.%s = p.b%d", schemas.QuoteIdent(k), i)
@@ -86,16 +84,16 @@ func (s *staging) statements() (sql stagingSQL) {
 		strings.Join(key, ", "), schemas.QuoteIdent(t.columns[0]), from, strings.Join(base, ", "), schemas.QuoteIdent(t.columns[0]))
 	// *= compares images, not values: 1.0 is not 1.00, and json can be compared
 	sql.drop = fmt.Sprintf("DELETE FROM %s n USING %s m WHERE %s AND ROW(%s)::record *= ROW(%s)::record",
-		s.images, t.sql(), same("m"), list("n.", t.columns), list("m.", t.columns))
+		s.images, t.sql(), same, list("n.", t.columns), list("m.", t.columns))
 	marked := make([]string, t.keys)
 	for i, k := range t.columns[:t.keys] {
 		marked[i] = "n." + schemas.QuoteIdent(k) + "::text"
 	}
 	sql.dropWhole = sql.drop + fmt.Sprintf(" AND NOT EXISTS (SELECT FROM backstitch.incomplete_rows i WHERE i.schema_name = %s AND i.table_name = %s AND i.key = jsonb_build_array(%s))",
 		quoteLiteral(t.table.Schema), quoteLiteral(t.table.Name), strings.Join(marked, ", "))
-	sql.oldGone = fmt.Sprintf("INSERT INTO %s SELECT m.* FROM %s m JOIN %s n ON %s", s.old, t.sql(), s.gone, same("m"))
-	sql.oldImages = fmt.Sprintf("INSERT INTO %s SELECT m.* FROM %s m JOIN %s n ON %s", s.old, t.sql(), s.images, same("m"))
-	sql.remove = fmt.Sprintf("DELETE FROM %s m USING %s n WHERE %s", t.sql(), s.gone, same("m"))
+	sql.oldGone = fmt.Sprintf("INSERT INTO %s SELECT m.* FROM %s m JOIN %s n ON %s", s.old, t.sql(), s.gone, same)
+	sql.oldImages = fmt.Sprintf("INSERT INTO %s SELECT m.* FROM %s m JOIN %s n ON %s", s.old, t.sql(), s.images, same)
+	sql.remove = fmt.Sprintf("DELETE FROM %s m USING %s n WHERE %s", t.sql(), s.gone, same)
 	do := "NOTHING"
 	if set := t.columns[t.keys:]; len(set) > 0 {
 		assign := make([]string, len(set))

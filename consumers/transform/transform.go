@@ -96,8 +96,10 @@ func New(cfg Config, deps Deps) *Transform {
 	if err != nil {
 		host = "unknown"
 	}
-	t := &Transform{cfg: cfg.withDefaults(), deps: deps, log: deps.Logger, metrics: newFillMetrics(deps.Metrics), more: newEvaluationMetrics(deps.Metrics),
-		owner: fmt.Sprintf("%s/%d", host, os.Getpid()), wake: make(chan struct{}, 1)}
+	t := &Transform{
+		cfg: cfg.withDefaults(), deps: deps, log: deps.Logger, metrics: newFillMetrics(deps.Metrics), more: newEvaluationMetrics(deps.Metrics),
+		owner: fmt.Sprintf("%s/%d", host, os.Getpid()), wake: make(chan struct{}, 1),
+	}
 	t.Stage = stage.New(t.Connector(), t.run)
 	t.mu.status.State = Standby
 	return t

@@ -22,10 +22,12 @@ const typedDDL = `CREATE EXTENSION citext; CREATE SCHEMA "Kinds";
 
 func typedFeeder(t testing.TB) *feeder {
 	t.Helper()
-	return newFeeder(t, typedDDL, public("typed"), consumers.Mapping{Kind: consumers.Organization,
+	return newFeeder(t, typedDDL, public("typed"), consumers.Mapping{
+		Kind: consumers.Organization,
 		Select: `SELECT d.id AS organization_external_id, d.short AS organization_name, d.mood::text AS organization_slug,
 			jsonb_build_object('mail', d.mail, 'moods', d.moods, 'ratio', d.ratio) AS trusted_metadata FROM typed d`,
-		Routes: map[schemas.Table]consumers.Route{public("typed")[0]: {Columns: map[string]string{"organization_external_id": "id"}}}})
+		Routes: map[schemas.Table]consumers.Route{public("typed")[0]: {Columns: map[string]string{"organization_external_id": "id"}}},
+	})
 }
 
 // hazards C7 and C19: the mirror has the source's types, and plain copies of those
