@@ -107,6 +107,10 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
 	s.profile = o.profile
+	machine, err := s.describe(ctx)
+	if err != nil {
+		return err
+	}
 	var results []result
 	var errs []error
 	begun := time.Now()
@@ -120,10 +124,6 @@ func run(ctx context.Context, o options) (err error) {
 		if err := t.run(func() { m.run(b) }); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", m.name, err))
 		}
-	}
-	machine, err := s.describe(ctx)
-	if err != nil {
-		return err
 	}
 	fmt.Printf("\n%s\n\n", machine)
 	printTable(os.Stdout, results)
