@@ -33,7 +33,9 @@ func (s *Source) hold(ctx context.Context, stopping <-chan struct{}, held *stage
 	select {
 	case <-stopping:
 		cancel()
-		_ = <-asked // its error is the cancel
+		if err := <-asked; err != nil && !errors.Is(err, context.Canceled) {
+			return errors.Join(held, err)
+		}
 		return nil
 	case err := <-asked:
 		if ctx.Err() != nil {
