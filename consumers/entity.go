@@ -12,9 +12,9 @@ const (
 // Key identifies an entity: the values of the mapping's key columns as text. An
 // organization's Entity equals its Organization.
 type Key struct {
-	Kind         Kind
-	Organization string
-	Entity       string
+	Kind         Kind   `json:"kind"`
+	Organization string `json:"organization"`
+	Entity       string `json:"entity"`
 }
 
 // Status is where an entity stands between its desired and its applied state.

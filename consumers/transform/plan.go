@@ -1,20 +1,14 @@
 package transform
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/backstitch/backstitch/consumers"
-	"github.com/backstitch/backstitch/consumers/ledger"
-	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/schemas"
-	"github.com/jackc/pgx/v5"
 )
 
 // Plan is what Compile learned: what the mirror must hold, and how rows become
@@ -90,103 +84,6 @@ func (p *Plan) Digest() string {
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil))
-}
-
-// Save keeps the plan in the ledger, under its digest.
-func (p *Plan) Save(ctx context.Context, q ledger.Querier) error {
-	b, err := json.Marshal(p)
-	if err != nil {
-		return fmt.Errorf("encode the compiled mappings: %w", err)
-	}
-	_, err = q.Exec(ctx, `INSERT INTO backstitch.plans (digest, plan) VALUES ($1, $2)
-		ON CONFLICT (digest) DO UPDATE SET plan = excluded.plan, compiled_at = now()`, p.Digest(), b)
-	if err != nil {
-		return fmt.Errorf("save the compiled mappings: %w", redact.SQLError(err))
-	}
-	return nil
-}
-
-// LoadPlan reads the plan of a digest from the ledger; nil when it has none.
-func LoadPlan(ctx context.Context, q ledger.Querier, digest string) (*Plan, error) {
-	var b []byte
-	err := q.QueryRow(ctx, `SELECT plan FROM backstitch.plans WHERE digest = $1`, digest).Scan(&b)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the compiled mappings: %w", redact.SQLError(err))
-	}
-	p := new(Plan)
-	if err := json.Unmarshal(b, p); err != nil {
-		return nil, fmt.Errorf("decode the compiled mappings of digest %.12s: %w", digest, err)
-	}
-	return p, nil
-}
-
-// The JSON form lists what maps hold, because JSON keys cannot be tables.
-type planJSON struct {
-	Columns    []columnsJSON `json:"columns"`
-	Mappings   []mappingJSON `json:"mappings"`
-	Extensions []string      `json:"extensions,omitempty"`
-}
-
-type columnsJSON struct {
-	Table   schemas.Table `json:"table"`
-	Columns []string      `json:"columns"`
-}
-
-type mappingJSON struct {
-	Kind     consumers.Kind  `json:"kind"`
-	Select   string          `json:"select"`
-	Keys     []KeyColumn     `json:"keys"`
-	Fields   []FieldColumn   `json:"fields"`
-	Reads    []schemas.Table `json:"reads"`
-	Routes   []routeJSON     `json:"routes"`
-	Verified bool            `json:"assume_emails_verified,omitempty"`
-}
-
-type routeJSON struct {
-	Table schemas.Table `json:"table"`
-	CompiledRoute
-}
-
-// MarshalJSON writes the plan without its warnings.
-func (p *Plan) MarshalJSON() ([]byte, error) {
-	j := planJSON{Extensions: p.Extensions}
-	for _, t := range sortedTables(p.Columns) {
-		j.Columns = append(j.Columns, columnsJSON{t, p.Columns[t]})
-	}
-	for _, m := range p.Mappings {
-		mj := mappingJSON{Kind: m.Kind, Select: m.Select, Keys: m.Keys, Fields: m.Fields, Reads: m.Reads, Verified: m.AssumeEmailsVerified}
-		for _, t := range sortedTables(m.Routes) {
-			mj.Routes = append(mj.Routes, routeJSON{t, m.Routes[t]})
-		}
-		j.Mappings = append(j.Mappings, mj)
-	}
-	return json.Marshal(j)
-}
-
-// UnmarshalJSON reads what MarshalJSON wrote.
-func (p *Plan) UnmarshalJSON(b []byte) error {
-	var j planJSON
-	if err := json.Unmarshal(b, &j); err != nil {
-		return err
-	}
-	*p = Plan{Columns: map[schemas.Table][]string{}, Extensions: j.Extensions}
-	for _, c := range j.Columns {
-		p.Columns[c.Table] = c.Columns
-	}
-	for _, mj := range j.Mappings {
-		m := CompiledMapping{
-			Kind: mj.Kind, Select: mj.Select, Keys: mj.Keys, Fields: mj.Fields, Reads: mj.Reads,
-			Routes: map[schemas.Table]CompiledRoute{}, AssumeEmailsVerified: mj.Verified,
-		}
-		for _, r := range mj.Routes {
-			m.Routes[r.Table] = r.CompiledRoute
-		}
-		p.Mappings = append(p.Mappings, m)
-	}
-	return nil
 }
 
 func sortedTables[V any](m map[schemas.Table]V) []schemas.Table {

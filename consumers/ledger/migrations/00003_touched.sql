@@ -58,13 +58,6 @@ CREATE TABLE backstitch.pass_keys (
     PRIMARY KEY (pass, org_key)
 );
 
--- Compiled mappings by digest, so that a transform starts without the source.
-CREATE TABLE backstitch.plans (
-    digest      text PRIMARY KEY,
-    plan        jsonb       NOT NULL,
-    compiled_at timestamptz NOT NULL DEFAULT now()
-);
-
 -- The announcer's order: lane, organizations before members, oldest first (hazard A22).
 CREATE INDEX entities_to_announce ON backstitch.entities (lane, kind, commit_lsn, org_key, key)
     WHERE announced < revision;
@@ -73,4 +66,4 @@ DROP INDEX backstitch.entities_unannounced;
 -- +goose Down
 CREATE INDEX entities_unannounced ON backstitch.entities (commit_lsn) WHERE announced < revision;
 DROP INDEX backstitch.entities_to_announce;
-DROP TABLE backstitch.plans, backstitch.pass_keys, backstitch.passes, backstitch.sweeps, backstitch.touched;
+DROP TABLE backstitch.pass_keys, backstitch.passes, backstitch.sweeps, backstitch.touched;
