@@ -79,12 +79,10 @@ func main() {
 	quick := flag.Bool("quick", false, "a tenth of the rows, one round: shows that it works, not how fast")
 	cpu := flag.String("cpuprofile", "", "write a CPU profile of this process while it measures")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	if *quick {
 		*rows /= 10
 	}
-	if err := run(ctx, options{out: *out, rows: *rows, only: *only, quick: *quick, profile: *cpu}); err != nil {
+	if err := run(options{out: *out, rows: *rows, only: *only, quick: *quick, profile: *cpu}); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -96,7 +94,9 @@ type options struct {
 	quick              bool
 }
 
-func run(ctx context.Context, o options) (err error) {
+func run(o options) (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	only, err := regexp.Compile(o.only)
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)

@@ -84,7 +84,8 @@ func (l *legacy) connector(tables ...schemas.Table) *connector {
 	config, err := pgx.ParseConfig(l.url)
 	l.b.ok(err)
 	prefix := testenv.Name(l.b)
-	return &connector{b: l.b, conn: l.conn,
+	return &connector{
+		b: l.b, conn: l.conn,
 		cfg:  capture.Config{Prefix: prefix, Tables: tables, Partitions: 4, CreateTopics: true},
 		deps: capture.Deps{Source: config, Registry: reg, Kafka: []kgo.Opt{kgo.SeedBrokers(testenv.Kafka(l.b)...)}},
 	}

@@ -24,10 +24,14 @@ const (
 )
 
 var mappings = []consumers.Mapping{
-	{Kind: consumers.Organization, Select: organizationsSelect,
-		Routes: map[schemas.Table]consumers.Route{teamsTable: {Columns: map[string]string{"organization_external_id": "id"}}}},
-	{Kind: consumers.Member, Select: membersSelect,
-		Routes: map[schemas.Table]consumers.Route{usersTable: {Columns: map[string]string{"external_id": "id"}}}},
+	{
+		Kind: consumers.Organization, Select: organizationsSelect,
+		Routes: map[schemas.Table]consumers.Route{teamsTable: {Columns: map[string]string{"organization_external_id": "id"}}},
+	},
+	{
+		Kind: consumers.Member, Select: membersSelect,
+		Routes: map[schemas.Table]consumers.Route{usersTable: {Columns: map[string]string{"external_id": "id"}}},
+	},
 }
 
 // transforming measures what the transform makes of topics that are full before it
@@ -71,7 +75,8 @@ func (b *bench) follower(l *legacy, c *connector) *follower {
 	b.ok(err)
 	defer client.Close()
 	b.ok(transform.EnsureApplyTopics(b.ctx, client, c.cfg.Prefix, c.cfg.Partitions, 1))
-	return &follower{b: b, url: url,
+	return &follower{
+		b: b, url: url,
 		cfg: transform.Config{Name: c.cfg.Prefix, Prefix: c.cfg.Prefix, Tables: c.cfg.Tables, Mappings: mappings, ApplyPartitions: c.cfg.Partitions},
 		deps: transform.Deps{Ledger: pool, LedgerConn: conn, Plan: plan, Kafka: c.deps.Kafka, Registry: c.deps.Registry.(*registry.Registry),
 			Describe: func(ctx context.Context) ([]transform.Captured, error) {
