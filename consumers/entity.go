@@ -93,4 +93,7 @@ const (
 	LossHashFormat      Loss = "password_hash_unsupported" // no Stytch hash type
 	LossEmailUnverified Loss = "password_of_unverified_email"
 	LossPhone           Loss = "phone_unverified"
+	// LossCrossOrgPassword: the hash changed or went, and the project shares
+	// passwords between organizations, which lets none be deleted: the old one stays.
+	LossCrossOrgPassword Loss = "password_shared_across_organizations"
 )

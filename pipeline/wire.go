@@ -69,7 +69,11 @@ func applyConfig(cfg *config.Config) apply.Config {
 }
 
 // digestKey keys the digests of hashes and claimed values in the ledger. It is
-// derived from what never rotates (hazard A20).
+// derived from what never rotates (hazard A20). The names are public, so whoever
+// reads the ledger can guess at a digest; a random key would not change that: all
+// instances need the same one, it would stand in the same ledger, and beside it
+// stand the desired states with the values themselves. Digests leave the ledger
+// nowhere but in temporary slugs and addresses, made of keys alone (invariant 8).
 func digestKey(cfg *config.Config) []byte {
 	key := sha256.Sum256([]byte("backstitch/digest/" + cfg.Name + "/" + cfg.Stytch.ProjectID))
 	return key[:]

@@ -58,6 +58,8 @@ func (tn *turn) adoptExisting(ctx context.Context, errorType string) (*verdict, 
 	switch {
 	case r == nil:
 		return v, err
+	case r.missing && (errorType == "duplicate_member_external_id" || errorType == "organization_external_id_already_used"):
+		return tn.taken(ctx, errorType)
 	case r.missing || r.values[external] != s.external:
 		return parked(consumers.ReasonForeignObject, errorType), nil
 	}

@@ -47,6 +47,8 @@ type Apply struct {
 	failed    chan error   // the first failure of a turn
 	state     atomic.Value // string, for Status
 
+	shared atomic.Bool // the project shares passwords between organizations: none can be deleted
+
 	found struct { // hazard A17
 		sync.Mutex
 		org        string

@@ -28,6 +28,14 @@ func invoke(ctx context.Context, api API, s *subject, c call) (answer, error) {
 		return ofMember(api.DeleteMFAPhone(ctx, org, id))
 	case stepDeletePassword:
 		return answer{}, api.DeletePassword(ctx, org, c.password)
+	case stepReactivateMember:
+		return ofMember(api.ReactivateMember(ctx, org, c.former))
+	case stepFreeMember:
+		_, err := api.DeleteMemberExternalID(ctx, org, c.former)
+		return answer{}, err
+	case stepFreeOrganization:
+		_, err := api.DeleteOrganizationExternalID(ctx, c.former)
+		return answer{}, err
 	case stepMigratePassword:
 		m, err := api.MigratePassword(ctx, c.fields)
 		if err != nil {

@@ -57,7 +57,6 @@ var byType = map[string]meaning{
 	"unauthorized_project_id_test":        {outcome: outcomeStop},
 	"invalid_b2b_endpoint":                {outcome: outcomeStop},
 	"invalid_consumer_endpoint":           {outcome: outcomeStop},
-	"cross_org_passwords_enabled":         {outcome: outcomeStop},
 	"route_not_found":                     {outcome: outcomeStop},
 	"method_not_allowed":                  {outcome: outcomeStop},
 	"session_authorization_error":         {outcome: outcomeStop},
@@ -76,6 +75,8 @@ var byType = map[string]meaning{
 	"organization_slug_already_used":        {outcome: outcomeDuplicate},
 	"organization_external_id_already_used": {outcome: outcomeDuplicate},
 	"duplicate_member_phone_number":         {outcomeRefused, consumers.ReasonForeignObject},
+
+	"cross_org_passwords_enabled": {outcomeRefused, consumers.ReasonRefused}, // of a password's deletion: a named loss
 
 	"retired_member_email":                          {outcomeRefused, consumers.ReasonRetiredEmail},
 	"desired_email_deactivated_by_different_member": {outcomeRefused, consumers.ReasonRetiredEmail},

@@ -112,6 +112,10 @@ type API interface {
 	DeleteMFAPhone(ctx context.Context, org, id string) (*stytch.Member, error)
 	MigratePassword(ctx context.Context, f stytch.Fields) (*stytch.Migrated, error)
 	DeletePassword(ctx context.Context, org, passwordID string) error
+	DangerouslyGetMember(ctx context.Context, memberID string, includeDeleted bool) (*stytch.Member, error)
+	ReactivateMember(ctx context.Context, org, memberID string) (*stytch.Member, error)
+	DeleteMemberExternalID(ctx context.Context, org, id string) (*stytch.Member, error)
+	DeleteOrganizationExternalID(ctx context.Context, id string) (*stytch.Organization, error)
 }
 
 var _ API = (*stytch.Client)(nil)

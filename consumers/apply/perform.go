@@ -66,6 +66,13 @@ func (tn *turn) consequence(ctx context.Context, c call, a answer, m meaning, er
 		return v, nil
 	}
 	tn.unmark = true
+	switch {
+	case c.step == stepDeletePassword && tn.error == "cross_org_passwords_enabled":
+		return tn.keepPassword(c)
+	case rescues(c.step) && (m.outcome == outcomeRefused || m.outcome == outcomeMissing || m.outcome == outcomeDuplicate),
+		c.step == stepFreeOrganization && m.outcome == outcomeNoParent:
+		return tn.taken(ctx, tn.error)
+	}
 	switch m.outcome {
 	case outcomeOK:
 		return tn.success(c, a)
@@ -104,11 +111,33 @@ func (tn *turn) success(c call, a answer) (*verdict, error) {
 			return parked(consumers.ReasonForeignChange, "member_created"), nil
 		}
 	}
+	switch c.step {
+	case stepReactivateMember:
+		s.adopt(a.read)
+		return nil, nil
+	case stepFreeMember, stepFreeOrganization:
+		s.freed = true
+		return nil, nil
+	}
 	s.took(c, a)
 	tn.temp = nil
 	if s.state.Key.Kind == consumers.Organization {
 		tn.wakeMembers = tn.wakeMembers || c.creates
 		tn.endMembers = tn.endMembers || c.sets == nil
+	}
+	return nil, nil
+}
+
+// keepPassword learns that no password of this project can be deleted; the plan
+// that follows names the loss.
+func (tn *turn) keepPassword(c call) (*verdict, error) {
+	if !tn.shared.Swap(true) {
+		tn.log.Warn("the project shares passwords between organizations: a changed hash is a named loss", "loss", consumers.LossCrossOrgPassword)
+	}
+	tn.s.shared = true
+	if _, back := c.sets[fieldTakeBack]; back { // it stays with the member that is not ours
+		delete(tn.s.state.Applied, fieldTakeBack)
+		tn.s.refusal = consumers.ReasonForeignObject
 	}
 	return nil, nil
 }

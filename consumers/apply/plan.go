@@ -17,6 +17,9 @@ const (
 	stepMigratePassword    = "migrate_password"
 	stepDeletePassword     = "delete_password"
 	stepDeletePhone        = "delete_mfa_phone"
+	stepReactivateMember   = "reactivate_member"
+	stepFreeMember         = "delete_member_external_id"
+	stepFreeOrganization   = "delete_organization_external_id"
 )
 
 // call is one API call that the planner wants.
@@ -30,6 +33,7 @@ type call struct {
 	// restores: the former hash goes back after a new one was refused (hazard A7).
 	restores bool
 	password string // member_password_id, of stepDeletePassword
+	former   string // Stytch id of the deleted object that a rescue is about
 }
 
 // plan is what the planner decided.
@@ -70,7 +74,13 @@ type subject struct {
 	external       string
 	organizationID string
 	parentAdopted  bool
-	digest         digester
+	// rescue is the rung of a creation whose external id a deleted object keeps;
+	// freed: that object gave it back.
+	rescue rescue
+	freed  bool
+	// shared: passwords of this project cannot be deleted.
+	shared bool
+	digest digester
 }
 
 // makePlan lists the calls that turn what is applied into what is desired, in
@@ -96,6 +106,9 @@ func planOrganization(s *subject) plan {
 	case !exists:
 		if s.want["organization_name"] == "" || s.want["organization_name"] == nil {
 			return plan{park: consumers.ReasonInvalidName}
+		}
+		if c, ok := planRescue(s); ok {
+			return plan{calls: []call{c}}
 		}
 		fields, sets := creation(s.want, fieldOrgExt, s.external)
 		return plan{calls: []call{{step: stepCreateOrganization, fields: fields, sets: sets, creates: true}}}

@@ -32,6 +32,9 @@ func planMember(s *subject) plan {
 	case empty(s.want[fieldEmail]):
 		return plan{park: consumers.ReasonMissingEmail}
 	case !exists:
+		if c, ok := planRescue(s); ok {
+			return plan{calls: []call{c}}
+		}
 		return planNewMember(s)
 	}
 	return planChangedMember(s)
@@ -70,8 +73,9 @@ func planChangedMember(s *subject) plan {
 	_, phone := fields[fieldPhone]
 	mine := s.state.PasswordID != ""
 	// The hash that is set stays when only its verification was withdrawn.
+	_, known := s.state.Applied[fieldHash]
 	reset := !bytes.Equal(s.pass.digest, s.state.HashDigest) &&
-		(s.pass.fields != nil || mine && s.pass.hash != text(s.state.Applied[fieldHash].V))
+		(s.pass.fields != nil || mine && (!known || s.pass.hash != text(s.state.Applied[fieldHash].V)))
 	if (mail || phone || reset) && s.read == nil {
 		return plan{read: true}
 	}
@@ -98,6 +102,10 @@ func planChangedMember(s *subject) plan {
 	case mail || !reset:
 	case s.foreign[fieldHash]: // hazard A8: what the person set in Stytch is theirs
 		p.losses = append(p.losses, LossForeignPassword)
+	case mine && s.shared: // the old one stays, which nothing but a new address removes
+		if s.pass.hash != text(s.state.Applied[fieldHash].V) {
+			p.losses = append(p.losses, consumers.LossCrossOrgPassword)
+		}
 	default:
 		p.calls = append(p.calls, resetPassword(s)...)
 	}
@@ -145,9 +153,9 @@ func losses(s *subject) []consumers.Loss {
 	if !empty(s.want[fieldPhone]) {
 		list = append(list, consumers.LossPhone)
 	}
-	if bytes.Equal(s.pass.digest, s.state.HashDigest) && s.pass.digest != nil {
+	if bytes.Equal(s.pass.digest, s.state.HashDigest) {
 		for _, l := range s.state.Losses { // found once, by a read that is not repeated
-			if l == LossForeignPassword {
+			if l == LossForeignPassword && s.pass.digest != nil || l == consumers.LossCrossOrgPassword && s.state.PasswordID != "" {
 				list = append(list, l)
 			}
 		}

@@ -41,6 +41,9 @@ type workload struct {
 	w    *world
 	rand *rand.Rand
 	orgs int
+	// fresh: no slug is used twice, for where a deleted organization keeps its own.
+	fresh bool
+	slugs int
 }
 
 func (l *workload) step() {
@@ -112,7 +115,12 @@ func (l *workload) organization(o string) {
 		}
 		return
 	}
-	w.want(org(o), orgState(o, "organization_name", fmt.Sprint("Name ", l.rand.IntN(9)), "organization_slug", fmt.Sprintf("slug-%s-%d", o, l.rand.IntN(2))))
+	slug := fmt.Sprintf("slug-%s-%d", o, l.rand.IntN(2))
+	if l.fresh {
+		l.slugs++
+		slug = fmt.Sprint("fresh-", l.slugs)
+	}
+	w.want(org(o), orgState(o, "organization_name", fmt.Sprint("Name ", l.rand.IntN(9)), "organization_slug", slug))
 }
 
 func (l *workload) free(o string) string {

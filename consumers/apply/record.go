@@ -24,7 +24,7 @@ func (tn *turn) send(ctx context.Context, c call, deadline time.Time) (*verdict,
 	m := classify(err)
 	tn.metrics.call(c.step, m.outcome)
 	tn.metrics.seconds(c.step, tn.clock().Sub(start))
-	if m.outcome == outcomeRefused {
+	if m.outcome == outcomeRefused && !rescues(c.step) && stytch.ErrorType(err) != "cross_org_passwords_enabled" {
 		tn.incident(stytch.ErrorType(err))
 	} else {
 		tn.incident("")

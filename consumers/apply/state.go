@@ -21,6 +21,7 @@ func (s *subject) took(c call, a answer) {
 	st := s.state
 	if c.creates && a.read != nil {
 		st.StytchID, st.OrganizationID = a.read.id, s.organizationID
+		delete(st.Applied, fieldFormer)
 	}
 	for name, v := range c.sets {
 		switch {
@@ -68,7 +69,10 @@ func (s *subject) setHash(hash string, a answer, restored bool) {
 // forget empties what is applied: the object is gone.
 func (s *subject) forget() {
 	st := s.state
-	st.Applied = ledger.Applied{}
+	st.Applied = lasting(st.Applied)
+	if st.StytchID != "" {
+		st.Applied[fieldFormer] = former{st.StytchID, st.OrganizationID, st.PasswordID}.value()
+	}
 	st.OrganizationID, st.StytchID, st.PasswordID, st.HashDigest, st.Losses, st.Adopted = "", "", "", nil, nil, false
 	s.read, s.foreign = nil, nil
 }
@@ -78,7 +82,8 @@ func (s *subject) forget() {
 func (s *subject) adopt(r *observed) {
 	st := s.state
 	st.StytchID, st.OrganizationID = r.id, s.organizationID
-	st.Applied = ledger.Applied{}
+	st.Applied = lasting(st.Applied)
+	defer delete(st.Applied, fieldFormer)
 	s.read, s.foreign = r, map[string]bool{}
 	var sent map[string]any // by a call of ours in flight
 	if st.Mark != nil {
@@ -92,7 +97,7 @@ func (s *subject) adopt(r *observed) {
 			st.Applied[name] = ledger.Value{V: known(v, s.want[name], sent[name])}
 		}
 	}
-	if r.passwordID == "" {
+	if r.passwordID == "" || s.returned(r) {
 		return
 	}
 	if hash := text(sent[fieldHash]); hash != "" {

@@ -106,10 +106,9 @@ func (tn *turn) begin(st *ledger.State) {
 	}
 	tn.s = &subject{state: st, digest: tn.digest}
 	s := tn.s
-	if st.Key.Kind == consumers.Organization {
-		s.external = stytch.ExternalID(tn.cfg.OrganizationPrefix, st.Key.Entity)
-	} else {
-		s.external = stytch.ExternalID(tn.cfg.MemberPrefix, st.Key.Entity)
+	s.external = stytch.Generation(tn.firstExternal(), generation(st.Applied))
+	s.shared = tn.shared.Load()
+	if st.Key.Kind == consumers.Member {
 		s.pass = passwordOf(st.Desired, tn.cfg.AssumeEmailsVerified, tn.digest)
 		s.kept = passwordOf(map[string]any{fieldHash: text(st.Applied[fieldKeptHash].V)}, true, tn.digest)
 	}
@@ -133,6 +132,15 @@ func (tn *turn) begin(st *ledger.State) {
 			s.want = nil // hazard A25
 		}
 	}
+}
+
+// firstExternal is the external id of the first generation.
+func (tn *turn) firstExternal() string {
+	k := tn.s.state.Key
+	if k.Kind == consumers.Organization {
+		return stytch.ExternalID(tn.cfg.OrganizationPrefix, k.Entity)
+	}
+	return stytch.ExternalID(tn.cfg.MemberPrefix, k.Entity)
 }
 
 // round does one thing: wait, read, or make the first call of the plan.

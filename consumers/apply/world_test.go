@@ -280,7 +280,7 @@ func (w *world) orgs() map[string]sim.OrganizationState {
 			continue
 		}
 		o.Members = slices.DeleteFunc(o.Members, func(m sim.MemberState) bool { return m.Member.Status == sim.StatusDeleted })
-		out[o.Organization.OrganizationExternalID] = o
+		out[firstGeneration(o.Organization.OrganizationExternalID)] = o
 	}
 	return out
 }
@@ -288,7 +288,7 @@ func (w *world) orgs() map[string]sim.OrganizationState {
 // member finds a live member of the simulator; nil when there is none.
 func (w *world) member(orgKey, key string) *sim.MemberState {
 	for _, m := range w.orgs()[orgKey].Members {
-		if m.Member.ExternalID == key {
+		if firstGeneration(m.Member.ExternalID) == key {
 			return &m
 		}
 	}
