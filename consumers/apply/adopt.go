@@ -16,7 +16,7 @@ func (tn *turn) saved() string {
 }
 
 func (tn *turn) adoptSaved(ctx context.Context, id string) (*verdict, error) {
-	r, v, err := tn.ask(ctx, "read", func(ctx context.Context) (*observed, error) {
+	r, v, err := tn.ask(ctx, func(ctx context.Context) (*observed, error) {
 		if tn.s.state.Key.Kind == consumers.Organization {
 			return only(ofOrganization(tn.client.GetOrganization(ctx, id)))
 		}
@@ -45,7 +45,7 @@ func (tn *turn) adoptExisting(ctx context.Context, errorType string) (*verdict, 
 		}
 	}
 	external := fieldExternal
-	r, v, err := tn.ask(ctx, "read", func(ctx context.Context) (*observed, error) {
+	r, v, err := tn.ask(ctx, func(ctx context.Context) (*observed, error) {
 		switch {
 		case s.state.Key.Kind == consumers.Organization:
 			external = fieldOrgExt

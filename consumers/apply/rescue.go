@@ -101,7 +101,7 @@ func (tn *turn) taken(ctx context.Context, errorType string) (*verdict, error) {
 // it is the creation's.
 func (tn *turn) mayReturn(ctx context.Context, old former) (bool, *verdict, error) {
 	s, ok := tn.s, false
-	r, v, err := tn.ask(ctx, "read", func(ctx context.Context) (*observed, error) {
+	r, v, err := tn.ask(ctx, func(ctx context.Context) (*observed, error) {
 		m, err := tn.client.DangerouslyGetMember(ctx, old.id, true)
 		if err == nil {
 			ok = m.ID == old.id && m.OrganizationID == old.organizationID && m.Status == "deleted" && m.EmailVerified &&

@@ -242,7 +242,7 @@ func (tn *turn) gone() {
 
 // read makes a fresh read.
 func (tn *turn) read(ctx context.Context) (*verdict, error) {
-	r, v, err := tn.ask(ctx, "read", func(ctx context.Context) (*observed, error) { return fetch(ctx, tn.client, tn.s) })
+	r, v, err := tn.ask(ctx, func(ctx context.Context) (*observed, error) { return fetch(ctx, tn.client, tn.s) })
 	if r == nil {
 		return v, err
 	}
@@ -262,7 +262,7 @@ func (tn *turn) read(ctx context.Context) (*verdict, error) {
 }
 
 // ask makes a reading call within the budget; a nil answer comes with the verdict.
-func (tn *turn) ask(ctx context.Context, what string, get func(context.Context) (*observed, error)) (*observed, *verdict, error) {
+func (tn *turn) ask(ctx context.Context, get func(context.Context) (*observed, error)) (*observed, *verdict, error) {
 	if err := tn.pay(ctx, 1); err != nil {
 		return nil, nil, err
 	}
@@ -270,7 +270,7 @@ func (tn *turn) ask(ctx context.Context, what string, get func(context.Context) 
 	defer cancel()
 	r, err := get(ctx)
 	m := classify(err)
-	tn.metrics.call(what, m.outcome)
+	tn.metrics.call("read", m.outcome)
 	if err == nil {
 		return r, nil, nil
 	}
