@@ -78,7 +78,8 @@ func (b *bench) follower(l *legacy, c *connector) *follower {
 	return &follower{
 		b: b, url: url,
 		cfg: transform.Config{Name: c.cfg.Prefix, Prefix: c.cfg.Prefix, Tables: c.cfg.Tables, Mappings: mappings, ApplyPartitions: c.cfg.Partitions},
-		deps: transform.Deps{Ledger: pool, LedgerConn: conn, Plan: plan, Kafka: c.deps.Kafka, Registry: c.deps.Registry.(*registry.Registry),
+		deps: transform.Deps{
+			Ledger: pool, LedgerConn: conn, Plan: plan, Kafka: c.deps.Kafka, Registry: c.deps.Registry.(*registry.Registry),
 			Describe: func(ctx context.Context) ([]transform.Captured, error) {
 				config, err := pgx.ParseConfig(l.url)
 				if err != nil {
@@ -90,7 +91,8 @@ func (b *bench) follower(l *legacy, c *connector) *follower {
 				}
 				defer describing.Close(ctx)
 				return pipeline.Captured(ctx, describing, c.cfg.Tables)
-			}},
+			},
+		},
 	}
 }
 
