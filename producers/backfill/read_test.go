@@ -20,17 +20,20 @@ import (
 func TestSessionSettings(t *testing.T) {
 	t.Parallel()
 	s := newSource(t, "CREATE TABLE t (id date PRIMARY KEY, a timestamptz, b interval, c float8, d bytea)",
-		"INSERT INTO t VALUES ('2024-03-02', '2024-03-02 01:00:00+02', '1 day 2 hours', 0.1::float8 + 0.2::float8, '\\x00ff')",
-		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET DateStyle = "German, DMY"', current_database());
+		"INSERT INTO t VALUES ('2024-03-02', '2024-03-02 01:00:00+02', '1 day 2 hours', 0.1::float8 + 0.2::float8, '\\x00ff')")
+	// The test's own session is older than the settings; the reader's is younger.
+	table, snapshot := s.describe(t, "t"), s.snapshot(t)
+	if _, err := s.Exec(t.Context(), `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET DateStyle = "German, DMY"', current_database());
 			EXECUTE format('ALTER DATABASE %I SET TimeZone = "Asia/Tokyo"', current_database());
 			EXECUTE format('ALTER DATABASE %I SET IntervalStyle = "iso_8601"', current_database());
 			EXECUTE format('ALTER DATABASE %I SET extra_float_digits = -3', current_database());
 			EXECUTE format('ALTER DATABASE %I SET bytea_output = "escape"', current_database());
 			EXECUTE format('ALTER DATABASE %I SET client_encoding = "LATIN1"', current_database());
 			EXECUTE format('ALTER DATABASE %I SET search_path = "nowhere"', current_database());
-			EXECUTE format('ALTER DATABASE %I SET statement_timeout = 1', current_database()); END $$`)
-	table := s.describe(t, "t")
-	rows, err := rowsOf(t, s.cfg, s.snapshot(t), table[0])
+			EXECUTE format('ALTER DATABASE %I SET statement_timeout = 1', current_database()); END $$`); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := rowsOf(t, s.cfg, snapshot, table[0])
 	want := []string{`[=2024-03-02 =2024-03-01 23:00:00+00 =1 day 02:00:00 =0.30000000000000004 =\x00ff]`}
 	if err != nil || !slices.Equal(rows, want) {
 		t.Errorf("got %q, %v", rows, err)
