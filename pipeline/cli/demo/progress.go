@@ -11,6 +11,7 @@ import (
 
 	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/pipeline/admin"
+	"github.com/backstitch/backstitch/schemas"
 )
 
 // display shows a status: redrawn in place on a terminal, a line now and then
@@ -63,7 +64,7 @@ func (d *display) frame(s admin.Status, changes int64) string {
 	full := int(30 * c.current / whole)
 	fmt.Fprintf(&b, "  applied  %-20s %s%s %9d of %d\n", "to Stytch", strings.Repeat("█", full), strings.Repeat("░", 30-full), c.current, whole)
 	fmt.Fprintf(&b, "  rate     %.0f calls/s, %d calls, %s to go\n", s.Apply.CallsPerSecond, s.Apply.Calls, eta(s))
-	fmt.Fprintf(&b, "  live     %d changes made by people, oldest waiting %s\n", changes, age(s))
+	fmt.Fprintf(&b, "  live     %d changes made by people, lag %d wake-ups, oldest unapplied %s\n", changes, liveLag(s), age(s))
 	fmt.Fprintf(&b, "  aside    %d parked, %d blocked, %d awaiting consent\n", c.parked, c.blocked, c.awaiting)
 	return b.String()
 }
@@ -74,8 +75,8 @@ func line(s admin.Status, changes int64) string {
 		rows += t.Rows
 	}
 	c := count(s)
-	return fmt.Sprintf("  read %d rows | applied %d, waiting %d | %.0f calls/s, %s to go | %d live changes, oldest waiting %s | parked %d, blocked %d",
-		rows, c.current, c.waiting, s.Apply.CallsPerSecond, eta(s), changes, age(s), c.parked, c.blocked)
+	return fmt.Sprintf("  read %d rows | applied %d, waiting %d | %.0f calls/s, %s to go | %d live changes, lag %d, oldest unapplied %s | parked %d, blocked %d",
+		rows, c.current, c.waiting, s.Apply.CallsPerSecond, eta(s), changes, liveLag(s), age(s), c.parked, c.blocked)
 }
 
 type totals struct{ current, waiting, parked, blocked, awaiting int64 }
@@ -103,6 +104,16 @@ func eta(s admin.Status) string {
 		return "nothing"
 	}
 	return (time.Duration(s.Apply.ETASeconds) * time.Second).String()
+}
+
+// liveLag is how many wake-ups of the live lane nobody has finished.
+func liveLag(s admin.Status) (n int64) {
+	for _, l := range s.Lag {
+		if strings.HasSuffix(l.Topic, ".apply."+string(schemas.LaneLive)) {
+			n += l.Records
+		}
+	}
+	return n
 }
 
 // age is how long the oldest live change has waited for Stytch.

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"io"
 	"testing"
 	"time"
 
@@ -52,6 +53,16 @@ func TestSeedHasItsTraps(t *testing.T) {
 		if n < trap.least {
 			t.Errorf("%s: %d, want at least %d", trap.name, n, trap.least)
 		}
+	}
+}
+
+// TestADemoThatCannotStartSaysSo: what failed is an error, and leaves nothing behind.
+func TestADemoThatCannotStartSaysSo(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := Run(ctx, Options{Size: DefaultSize, Out: io.Discard}); err == nil {
+		t.Error("a demo without time has run")
 	}
 }
 

@@ -31,24 +31,26 @@ type world struct {
 	stops          []func() error
 }
 
-func startWorld(ctx context.Context, d *demo) (w *world, err error) {
-	w = &world{}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, w.stop())
-		}
-	}()
+func startWorld(ctx context.Context, d *demo) (*world, error) {
+	w := &world{}
+	if err := w.start(ctx, d); err != nil {
+		return nil, errors.Join(err, w.stop())
+	}
+	return w, nil
+}
+
+func (w *world) start(ctx context.Context, d *demo) (err error) {
 	if w.dir, err = os.MkdirTemp("", "backstitch-demo-"); err != nil {
-		return nil, err
+		return err
 	}
 	w.stops = append(w.stops, func() error { return os.RemoveAll(w.dir) })
 	if err := w.startPostgres(ctx, d); err != nil {
-		return nil, err
+		return err
 	}
 	if err := w.startKafka(d); err != nil {
-		return nil, err
+		return err
 	}
-	return w, w.startStytch(ctx, d)
+	return w.startStytch(ctx, d)
 }
 
 func (w *world) stop() error {
