@@ -9,6 +9,15 @@ import (
 	"github.com/backstitch/backstitch/consumers"
 )
 
+// auditing runs the auditor. It takes work from evaluations that find it running: a
+// test that evaluates once waits for that first.
+func (w *world) auditing() (stop func()) {
+	w.t.Helper()
+	stop = running(w.t, w.eval.run)
+	w.eventually(w.eval.running.Load)
+	return stop
+}
+
 // audited waits until n audits or sweeps of a cause have ended.
 func (w *world) audited(cause string, n int64) {
 	w.t.Helper()
@@ -49,7 +58,7 @@ func distinctWorld(t testing.TB) *world {
 func TestAuditFindsWhatARouteMissed(t *testing.T) {
 	t.Parallel()
 	w := distinctWorld(t)
-	stop := running(t, w.eval.run)
+	stop := w.auditing()
 	defer stop()
 	w.evaluate()
 	w.audited(causeAudit, 1)
@@ -121,7 +130,7 @@ func TestSweep(t *testing.T) {
 	w := newWorld(t, teamsDDL, teamsTables, organizations, members)
 	w.seed(2, 4)
 	w.load()
-	stop := running(t, w.eval.run)
+	stop := w.auditing()
 	defer stop()
 	w.evaluate()
 	w.audited(causeAudit, 1) // it follows the load, and sees the seed
