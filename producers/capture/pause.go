@@ -280,7 +280,7 @@ func (x *session) readAgain(ctx context.Context, t schemas.Table) error {
 	return nil
 }
 
-// takeRequests takes up what was asked for before this session.
+// takeRequests takes up what was asked for before the source was opened.
 func (x *session) takeRequests(ctx context.Context, requests []producers.BackfillRequest) error {
 	if x.run.first {
 		return nil // answered by reading everything
