@@ -39,7 +39,9 @@ type Config struct {
 type Source struct {
 	Postgres          Secret          `key:"postgres" required:"yes" doc:"Connection URL of a role that may replicate and read the tables."`
 	Tables            []schemas.Table `key:"tables" required:"yes" doc:"The captured tables, written as in SQL: public.users, public.\"Team\"."`
-	Slot              string          `key:"slot" doc:"The replication slot. Default backstitch_<prefix>."`
+	Slot              string          `key:"slot" doc:"The replication slot: its name, or a block with name and the keys below. Default name: backstitch_<prefix>."`
+	SlotMaxRetained   int64           `key:"slot.max_retained" doc:"How much write-ahead log the slot may keep back on the source's server, such as 10GB (kB, MB, GB, TB, as PostgreSQL counts them, by 1024). 0 or left out: no limit."`
+	SlotOnExceed      string          `key:"slot.on_exceed" default:"alert" oneof:"alert drop" doc:"What happens over slot.max_retained. alert: a warning and a metric. drop: the slot is dropped, to save the disk of the server; the pipeline is held until backfill --all reads every table again."`
 	Publication       string          `key:"publication" doc:"The publication. Default backstitch_<prefix>."`
 	CreatePublication bool            `key:"create_publication" default:"true" doc:"Create the publication and add tables to it. Needs ownership of the tables; false: someone else does it."`
 	Heartbeat         time.Duration   `key:"heartbeat" default:"10s" min:"1s" max:"10m" doc:"How often a transaction of our own moves the slot of an idle database."`
@@ -47,9 +49,13 @@ type Source struct {
 
 // Kafka is where the topics are.
 type Kafka struct {
-	Brokers  []string `key:"brokers" required:"yes" doc:"Bootstrap brokers, host:port."`
-	Registry string   `key:"registry" required:"yes" doc:"URL of a Confluent-compatible schema registry."`
-	Topics   Topics   `key:"topics" doc:"The topics' names and shape."`
+	Brokers      []string     `key:"brokers" required:"yes" doc:"Bootstrap brokers, host:port."`
+	TLS          KafkaTLS     `key:"tls" doc:"TLS to the brokers. Their certificates are always verified."`
+	SASL         SASL         `key:"sasl" doc:"How we authenticate to the brokers."`
+	Registry     string       `key:"registry" required:"yes" doc:"URL of a Confluent-compatible schema registry. Credentials in it are taken as registry_auth."`
+	RegistryAuth RegistryAuth `key:"registry_auth" doc:"Basic authentication to the registry."`
+	RegistryTLS  TLS          `key:"registry_tls" doc:"TLS to a registry whose URL is https, where the system's authorities do not suffice."`
+	Topics       Topics       `key:"topics" doc:"The topics' names and shape."`
 }
 
 // Topics are the topics' names and shape. Shape matters when a topic is created only.
@@ -104,31 +110,44 @@ type Backfill struct {
 	MaxPause time.Duration `key:"max_pause" default:"10s" min:"1s" max:"5m" doc:"How long the stream may stand still for a slice of a later backfill."`
 }
 
-// Admin is the status page and the admin API.
-type Admin struct {
-	Listen string `key:"listen" default:"127.0.0.1:8710" doc:"Address to listen on, host:port. It has no authentication: keep it on a private one."`
-}
-
 // notYet are keys of the design whose parts are not built: refused, never ignored.
 var notYet = map[string]string{
-	"source.slot.max_retained": "a limit for the retained WAL",
-	"source.slot.name":         "a block for the slot; write source.slot: NAME",
 	"source.columns":           "column encryption",
-	"source.tls":               "a block of its own for TLS; put sslmode, sslrootcert and the rest into the connection URL",
 	"encryption":               "column encryption",
-	"kafka.tls":                "TLS to Kafka",
-	"kafka.sasl":               "SASL authentication to Kafka",
-	"kafka.registry.url":       "credentials for the registry; write kafka.registry: URL",
 	"organizations.sso":        "SSO connections",
 	"sso":                      "SSO connections",
 	"members.totp":             "TOTP secrets",
 	"totp":                     "TOTP secrets",
 	"organizations.recheck_at": "changes that come with time and not with a row",
 	"members.recheck_at":       "changes that come with time and not with a row",
-	"admin.tls":                "TLS on the admin API",
-	"admin.token":              "authentication on the admin API",
 	"invitations":              "invitations as a kind of their own; map them as members",
 }
+
+// elsewhere are keys that a reader of other tools' configurations would try, and
+// how the same is said here.
+var elsewhere = map[string]string{
+	"source.tls":                              inURL,
+	"source.sslmode":                          inURL,
+	"ledger.tls":                              inURL,
+	"ledger.url":                              "Write ledger: URL",
+	"kafka.registry.url":                      besideRegistry,
+	"kafka.registry.tls":                      besideRegistry,
+	"kafka.registry.auth":                     besideRegistry,
+	"kafka.registry.username":                 besideRegistry,
+	"kafka.tls.insecure":                      verified,
+	"kafka.tls.insecure_skip_verify":          verified,
+	"kafka.registry_tls.insecure":             verified,
+	"kafka.registry_tls.enabled":              "Write kafka.registry with https://",
+	"admin.insecure":                          "Write admin.plaintext: true where something in front of it ends TLS",
+	"admin.tls.ca":                            "Clients of the admin API show the token, no certificate",
+	"kafka.registry_tls.insecure_skip_verify": verified,
+}
+
+const (
+	inURL          = "Put sslmode=verify-full, sslrootcert, sslcert and sslkey into the connection URL"
+	besideRegistry = "Write kafka.registry: URL, its credentials under kafka.registry_auth and its certificates under kafka.registry_tls"
+	verified       = "Certificates are always verified: name the authority that signed them under ca, and the name they carry under server_name"
+)
 
 // Mappings are the mappings in the form that transform compiles, organizations first.
 func (c *Config) Mappings() []consumers.Mapping {

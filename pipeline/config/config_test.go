@@ -58,7 +58,7 @@ func TestDefaults(t *testing.T) {
 		Source: Source{
 			Postgres: "postgres://u:hidden-pw@legacy/app",
 			Tables:   []schemas.Table{{Schema: "public", Name: "teams"}, {Schema: "public", Name: "users"}, {Schema: "app", Name: "TeamMember"}},
-			Slot:     "backstitch_acme", Publication: "backstitch_acme", CreatePublication: true, Heartbeat: 10 * time.Second,
+			Slot:     "backstitch_acme", SlotOnExceed: "alert", Publication: "backstitch_acme", CreatePublication: true, Heartbeat: 10 * time.Second,
 		},
 		Kafka:         Kafka{Brokers: []string{"localhost:9092"}, Registry: "http://localhost:8081", Topics: Topics{"acme", 12, 3, true}},
 		Ledger:        "postgres://u:hidden-pw@ledger/backstitch",
@@ -90,7 +90,7 @@ func TestExample(t *testing.T) {
 		t.Errorf("mappings: %+v", c.Mappings())
 	}
 	all(reflect.ValueOf(c).Elem(), "", func(f field) {
-		line := regexp.MustCompile(`(?m)^[ #]*` + f.key + `:(.*)$`)
+		line := regexp.MustCompile(`(?m)^[ #]*` + f.key[strings.LastIndexByte(f.key, '.')+1:] + `:(.*)$`)
 		var shown bool
 		for _, m := range line.FindAllStringSubmatch(Example(), -1) {
 			value, _, _ := strings.Cut(strings.TrimSpace(m[1]), " ")

@@ -11,7 +11,6 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
 
-	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/schemas"
 )
 
@@ -90,7 +89,13 @@ func setDefaults(v reflect.Value) {
 }
 
 func (d *decoder) structure(n *ast.MappingNode, v reflect.Value, path string) {
-	known := fields(v, path)
+	d.keys(n, fields(v, path), path)
+}
+
+// keys decodes a block. A known key with a dot belongs into the block of the key
+// before the dot, which may also be written as one value: its name.
+func (d *decoder) keys(n *ast.MappingNode, all []field, path string) {
+	known := slices.DeleteFunc(slices.Clone(all), func(f field) bool { return strings.Contains(f.key, ".") })
 	seen := map[string]bool{}
 	for _, pair := range n.Values {
 		key, at := pair.Key.GetToken().Value, pair.Key.GetToken()
@@ -101,9 +106,15 @@ func (d *decoder) structure(n *ast.MappingNode, v reflect.Value, path string) {
 			d.problem(at, "Write the keys out", "merge keys are not taken here")
 		case i >= 0:
 			seen[key] = true
+			if m, ok := mapping(pair.Value); ok && len(inside(all, key)) > 0 {
+				d.keys(m, append(inside(all, key), field{"name", join(path, key+".name"), known[i].tag, known[i].value}), join(path, key))
+				continue
+			}
 			d.value(pair.Value, known[i])
 		case later:
 			d.problem(at, "Remove "+join(path, key)+" for now", "not yet: %s is not built", what)
+		case elsewhere[join(path, key)] != "":
+			d.problem(at, elsewhere[join(path, key)], "unknown key %s", join(path, key))
 		default:
 			d.problem(at, unknownFix(key, known), "unknown key %s", join(path, key))
 		}
@@ -115,7 +126,21 @@ func (d *decoder) structure(n *ast.MappingNode, v reflect.Value, path string) {
 	}
 }
 
+// inside are the fields that a key's block holds beside its name.
+func inside(all []field, key string) []field {
+	var out []field
+	for _, f := range all {
+		if rest, ok := strings.CutPrefix(f.key, key+"."); ok {
+			out = append(out, field{rest, f.path, f.tag, f.value})
+		}
+	}
+	return out
+}
+
 func unknownFix(key string, known []field) string {
+	if head, rest, ok := strings.Cut(key, "."); ok {
+		return "Write it as a block: " + head + ": {" + rest + ": …}"
+	}
 	names := make([]string, len(known))
 	for i, f := range known {
 		names[i] = f.key
@@ -197,22 +222,21 @@ func (d *decoder) text(n ast.Node, path string) (string, bool) {
 	}
 	s, err := expand(s, d.lookup)
 	if err != nil {
-		d.problem(n.GetToken(), "Set it where Backstitch runs", "%s: %v", path, err)
+		d.problem(n.GetToken(), referenceFix(err), "%s: %v", path, err)
 		return "", false
 	}
 	return s, true
 }
 
 func (d *decoder) scalar(n ast.Node, f field) {
-	text := f.value.Kind() == reflect.String || f.value.Type() == reflect.TypeFor[Rate]() || f.value.Type() == reflect.TypeFor[time.Duration]()
+	text := f.value.Kind() == reflect.String || f.value.Kind() == reflect.Int64 || f.value.Type() == reflect.TypeFor[Rate]()
 	var s string
 	switch node := n.(type) {
 	case *ast.IntegerNode, *ast.BoolNode, *ast.FloatNode:
-		if text {
+		if s = node.GetToken().Value; text && (s != "0" || !isSize(f)) {
 			d.problem(n.GetToken(), "Put it into quotes if it is meant", "%s wants %s", f.path, wants(f))
 			return
 		}
-		s = node.GetToken().Value
 	case *ast.StringNode, *ast.LiteralNode:
 		var ok bool
 		if s, ok = d.text(n, f.path); !ok {
@@ -232,13 +256,14 @@ func (d *decoder) scalar(n ast.Node, f field) {
 	d.limits(n, f)
 }
 
-// notScalar names a block where the format has a single value: one of the design's
-// that is not built, or a mistake.
+func isSize(f field) bool { return f.value.Type() == reflect.TypeFor[int64]() }
+
+// notScalar names a block where the format has a single value.
 func (d *decoder) notScalar(n ast.Node, f field) {
 	if m, ok := mapping(n); ok {
 		for _, pair := range m.Values {
-			if what, later := notYet[join(f.path, pair.Key.GetToken().Value)]; later {
-				d.problem(pair.Key.GetToken(), "Remove the block "+f.path+" for now", "not yet: %s is not built", what)
+			if fix := elsewhere[join(f.path, pair.Key.GetToken().Value)]; fix != "" {
+				d.problem(pair.Key.GetToken(), fix, "%s wants %s, not keys", f.path, wants(f))
 				return
 			}
 		}
@@ -277,6 +302,11 @@ func setScalar(v reflect.Value, s string) (err error) {
 		dur, err = time.ParseDuration(s)
 		v.SetInt(int64(dur))
 		return err
+	case *int64:
+		var n int64
+		n, err = ParseSize(s)
+		v.SetInt(n)
+		return err
 	case *Rate:
 		var r Rate
 		r, err = ParseRate(s)
@@ -300,14 +330,17 @@ func setScalar(v reflect.Value, s string) (err error) {
 
 // wants says in words what a scalar field takes.
 func wants(f field) string {
+	if one := f.tag.Get("oneof"); one != "" {
+		return strings.ReplaceAll(one, " ", " or ")
+	}
 	var s string
 	switch f.value.Interface().(type) {
 	case time.Duration:
 		s = "a duration such as 30s or 15m"
 	case Rate:
 		return "requests per second from 1/s to 10000/s, such as 60/s"
-	case consumers.DeleteMode:
-		return strings.ReplaceAll(f.tag.Get("oneof"), " ", " or ")
+	case int64:
+		return "a size such as 512MB or 10GB"
 	case bool:
 		return "true or false"
 	case int:

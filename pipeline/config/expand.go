@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"regexp"
 	"strings"
@@ -32,6 +33,17 @@ func expand(s string, lookup func(string) (string, bool)) (string, error) {
 		return v
 	})
 	return out, errors.Join(errs...)
+}
+
+// referenceFix says what to do about an error of expand.
+func referenceFix(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "Let the user that runs Backstitch read the file"
+	case errors.Is(err, fs.ErrNotExist):
+		return "Put the file there, or name the right one"
+	}
+	return "Set it where Backstitch runs"
 }
 
 func resolve(name string, lookup func(string) (string, bool)) (string, error) {

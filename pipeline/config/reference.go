@@ -16,7 +16,16 @@ is an error with file and line, and so is a key of a part that is not built yet:
 
 ` + "`${NAME}`" + ` stands for a variable of the environment, which must be set, and ` + "`${file:/path}`" + ` for a file's content without
 its last line break; ` + "`$${`" + ` is a literal ` + "`${`" + `. Inside ` + "`{…}` and `[…]`" + ` put references into quotes. The SQL of mappings and routes
-stays as it is written.
+stays as it is written. A secret is given in one of these two ways (or, less well, stands in the file), never as an argument of a
+command, where every process of the machine could read it; it is not shown in any log, metric, error or answer. Variables and files
+are read when Backstitch starts: a secret or certificate that changes afterwards needs a restart (one instance after another, while
+another works).
+
+TLS to PostgreSQL, source and ledger, is part of the connection URL, as in libpq:
+` + "`postgres://user:${file:/run/secrets/password}@db.internal/app?sslmode=verify-full&sslrootcert=/etc/backstitch/db-ca.pem`" + `, with
+` + "`sslcert` and `sslkey`" + ` where the server asks for a certificate; in a URL, percent-encode what is special in a password. ` + "`check`" + ` warns of a
+URL that neither encrypts nor verifies (any ` + "`sslmode`" + ` below ` + "`verify-ca`" + `) while the server is another machine. TLS to Kafka, the
+registry and the admin API is configured below; a server's certificate is always verified.
 
 | key | default | meaning |
 | --- | --- | --- |

@@ -67,8 +67,6 @@ func TestRefuses(t *testing.T) {
 		{"bad route table", minimal + "  routes: {a.b.c: {a: b}}\n", "want schema.table"},
 		{"routes as text", minimal + "  routes: hidden\n", "acme.yaml:12: organizations.routes wants a table's name and its route under it"},
 		{"derived routes", minimal + "  routes: auto\n", "acme.yaml:12: not yet: routes are not derived"},
-		{"not yet: slot", change("  postgres", "  slot: {max_retained: 10GB}\n  postgres"), "acme.yaml:3: not yet: a limit for the retained WAL"},
-		{"not yet: sasl", change("  registry", "  sasl: {mechanism: PLAIN}\n  registry"), "acme.yaml:7: not yet: SASL authentication to Kafka is not built. Remove kafka.sasl for now"},
 		{"not yet: totp", minimal + "totp: {}\n", "acme.yaml:12: not yet: TOTP secrets"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -44,3 +44,24 @@ func ParseRate(s string) (Rate, error) {
 	}
 	return Rate(n), nil
 }
+
+// ParseSize reads a number of bytes in PostgreSQL's units, which count by 1024:
+// 512kB, 16MB, 10GB, 1.5TB. 0 needs no unit.
+func ParseSize(s string) (int64, error) {
+	s = strings.TrimSpace(s)
+	if s == "0" {
+		return 0, nil
+	}
+	for i, unit := range []string{"kB", "MB", "GB", "TB"} {
+		digits, ok := strings.CutSuffix(s, unit)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
+		if err != nil || !(n >= 0 && n < 1<<20) {
+			break
+		}
+		return int64(n * float64(int64(1)<<(10*(i+1)))), nil
+	}
+	return 0, fmt.Errorf("want a size such as 512MB or 10GB, below 1048576 of its unit")
+}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/schemas"
 )
 
@@ -25,9 +24,19 @@ func Schema() []byte {
 }
 
 func object(t reflect.Type) map[string]any {
+	return block(fields(reflect.New(t).Elem(), ""))
+}
+
+func block(all []field) map[string]any {
 	properties, required := map[string]any{}, []string{}
-	for _, f := range fields(reflect.New(t).Elem(), "") {
+	for _, f := range all {
+		if strings.Contains(f.key, ".") {
+			continue // stands in the block of the key before the dot
+		}
 		p := property(f)
+		if more := inside(all, f.key); len(more) > 0 {
+			p = map[string]any{"anyOf": []any{p, block(append(more, field{"name", f.path, f.tag, f.value}))}}
+		}
 		if doc := f.tag.Get("doc"); doc != "" {
 			p["description"] = doc
 		}
@@ -50,8 +59,9 @@ func property(f field) map[string]any {
 		p["pattern"] = `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$|` + referencePattern
 	case Rate:
 		p["pattern"] = `^[0-9]+/s$|` + referencePattern
-	case consumers.DeleteMode:
-		p["enum"] = strings.Fields(f.tag.Get("oneof"))
+	case int64:
+		p["pattern"] = `^0$|^[0-9]+(\.[0-9]+)? *(kB|MB|GB|TB)$|` + referencePattern
+		p["type"] = []string{"string", "integer"}
 	case []string, []schemas.Table:
 		return map[string]any{"type": "array", "items": text, "minItems": 1}
 	case Routes:
@@ -70,6 +80,9 @@ func property(f field) map[string]any {
 		if f.value.Kind() == reflect.Struct {
 			return object(f.value.Type())
 		}
+	}
+	if one := f.tag.Get("oneof"); one != "" {
+		p["enum"] = strings.Fields(one)
 	}
 	if s := f.tag.Get("default"); s != "" {
 		p["default"] = schemaDefault(f, s)

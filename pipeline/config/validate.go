@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 var (
@@ -30,6 +28,9 @@ func (c *Config) derive() {
 	if c.Source.Publication == "" {
 		c.Source.Publication = "backstitch_" + c.Kafka.Topics.Prefix
 	}
+	if c.lines["kafka.tls"] > 0 && c.lines["kafka.tls.enabled"] == 0 {
+		c.Kafka.TLS.Enabled = true // a block that is there is meant
+	}
 }
 
 // validate checks what types and tags cannot say.
@@ -51,11 +52,11 @@ func (d *decoder) validate() {
 	if len(c.Source.Tables) == 0 {
 		wrong("source.tables", "Name the tables that the mappings read", "source.tables is empty")
 	}
-	for path, s := range map[string]Secret{"source.postgres": c.Source.Postgres, "ledger": c.Ledger} {
-		if _, err := pgconn.ParseConfig(s.Reveal()); s == "" || err != nil { // err repeats parts of the URL
-			wrong(path, "Write it as postgres://user:password@host:5432/database", "%s is not a connection URL that PostgreSQL clients take", path)
-		}
+	if c.Source.SlotMaxRetained == 0 && c.Source.SlotOnExceed == "drop" {
+		wrong("source.slot.on_exceed", "Give slot.max_retained a size such as 10GB, or leave on_exceed out", "source.slot.on_exceed is drop, and there is no limit to exceed")
 	}
+	validatePostgres("source.postgres", c.Source.Postgres, wrong)
+	validatePostgres("ledger", c.Ledger, wrong)
 	if c.Source.Postgres == c.Ledger {
 		wrong("ledger", "Make a database of its own, best on another server", "ledger is the legacy database itself")
 	}
@@ -66,9 +67,7 @@ func (d *decoder) validate() {
 			wrong("external_id_prefix."+path, "Use at most 32 of letters, digits, '.', '_', '-'", "external_id_prefix.%s has characters that Stytch's external ids cannot have, or is too long", path)
 		}
 	}
-	if _, _, err := net.SplitHostPort(c.Admin.Listen); err != nil {
-		wrong("admin.listen", "Write it as 127.0.0.1:8710", "admin.listen is not host:port")
-	}
+	d.validateAdmin(wrong)
 	d.validateMapping("organizations", c.Organizations, wrong)
 	if c.line("members") > 0 {
 		d.validateMapping("members", c.Members.Mapping, wrong)
@@ -89,9 +88,7 @@ func (d *decoder) validateKafka(wrong report) {
 			}
 		}
 	}
-	if !isHTTP(k.Registry) {
-		wrong("kafka.registry", "Write it as http://registry:8081", "kafka.registry is not an http or https URL")
-	}
+	d.validateWires(wrong)
 }
 
 func (d *decoder) validateStytch(wrong report) {
