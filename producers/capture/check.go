@@ -9,17 +9,16 @@ import (
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/internal/stage"
 	"github.com/backstitch/backstitch/producers"
-	"github.com/backstitch/backstitch/producers/replication"
 	"github.com/backstitch/backstitch/schemas"
 )
 
 // goOn continues from a checkpoint, after it has been checked that server, slot,
 // publication and topics are those that it speaks of.
-func (x *session) goOn(ctx context.Context, slot slotRow, c *schemas.Checkpoint) error {
+func (x *session) goOn(ctx context.Context, slot *slotRow, c *schemas.Checkpoint) error {
 	if err := x.checkIdentity(ctx, c); err != nil {
 		return err
 	}
-	if err := checkPosition(x.cfg.Slot, slot.confirmed, c.Position.EndLSN, x.system.End); err != nil {
+	if err := checkPosition(x.cfg.Slot, slot.ConfirmedLSN, c.Position.EndLSN, x.system.End); err != nil {
 		return err
 	}
 	x.source, x.position, x.backfill = c.Source, c.Position, c.Backfill
@@ -53,7 +52,7 @@ func (x *session) checkIdentity(ctx context.Context, c *schemas.Checkpoint) erro
 	case s.Timeline > x.system.Timeline:
 		return stage.Hold(fixAll, "the server is on timeline %d, the last checkpoint on %d: the server was restored to an earlier time", x.system.Timeline, s.Timeline)
 	}
-	conn, err := replication.Connect(ctx, x.deps.Source, x.application())
+	conn, err := x.connect(ctx)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,14 @@ import (
 
 	"github.com/backstitch/backstitch/producers/backfill"
 	"github.com/backstitch/backstitch/producers/publisher"
+	"github.com/backstitch/backstitch/producers/replication"
 	"github.com/backstitch/backstitch/schemas"
+)
+
+// What happens when a slot retains more than Config.SlotMaxRetained.
+const (
+	OnExceedAlert = "alert"
+	OnExceedDrop  = "drop"
 )
 
 // Config is what a source is told. The zero value of a duration or size means its
@@ -18,6 +25,10 @@ import (
 type Config struct {
 	// Name is the connector's, for logs and the server's application_name.
 	Name string
+	// Owner identifies this instance among those that run the same connector, for
+	// example host:port. It stands in the application_name of the walsender's session
+	// and in the status; default none.
+	Owner string
 	// Prefix of topics and of the transactional id.
 	Prefix string
 	// Slot and Publication; default backstitch_<prefix>.
@@ -45,11 +56,29 @@ type Config struct {
 	CommitInterval time.Duration
 	// MinGap is the least time between two Kafka transactions (hazard S17); default 5 ms.
 	MinGap time.Duration
-	// GiveUp: without a commit for so long while work waits, the slot is given up
-	// (hazard S15); default 10 s.
+	// GiveUp: when Kafka has not taken a commit, or without work not answered, for so
+	// long, the slot is given up (hazard S15). Default 3 s; it grows to four times
+	// that while Kafka is slow.
 	GiveUp time.Duration
+	// SenderTimeout is wal_sender_timeout of the connection that holds the slot: an
+	// owner that is stopped or cut off from the source loses the slot after it. Status
+	// replies go out five times as often. Default 2.5 s.
+	SenderTimeout time.Duration
+	// StandbyPoll is the pace at which a stand-by looks whether the slot has become
+	// free. It is a read of one row that touches nothing (hazard S14). Default 200 ms.
+	StandbyPoll time.Duration
 	// GuardEvery is the pace of the guardian's look at the slot; default 2 s.
 	GuardEvery time.Duration
+	// Recheck is the pace at which a held source looks whether the cause is gone, where
+	// the way out is not a backfill; default 10 s.
+	Recheck time.Duration
+
+	// SlotMaxRetained is how much write-ahead log, in bytes, the slot may make the
+	// server keep; 0: no limit.
+	SlotMaxRetained int64
+	// SlotOnExceed is what happens beyond: OnExceedAlert (the default) warns,
+	// OnExceedDrop drops the slot to protect the primary's disk and holds the source.
+	SlotOnExceed string
 
 	// BackfillMaxPause bounds a pause of the stream for a slice; default 10 s.
 	BackfillMaxPause time.Duration
@@ -79,13 +108,19 @@ func (c Config) withDefaults() Config {
 		{&c.Heartbeat, 10 * time.Second},
 		{&c.CommitInterval, 50 * time.Millisecond},
 		{&c.MinGap, 5 * time.Millisecond},
-		{&c.GiveUp, 10 * time.Second},
+		{&c.GiveUp, 3 * time.Second},
+		{&c.SenderTimeout, replication.DefaultSenderTimeout},
+		{&c.StandbyPoll, 200 * time.Millisecond},
 		{&c.GuardEvery, 2 * time.Second},
+		{&c.Recheck, 10 * time.Second},
 		{&c.BackfillMaxPause, 10 * time.Second},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.initial
 		}
+	}
+	if c.SlotOnExceed == "" {
+		c.SlotOnExceed = OnExceedAlert
 	}
 	if c.BatchRecords <= 0 {
 		c.BatchRecords = 20_000

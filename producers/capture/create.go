@@ -25,7 +25,7 @@ const (
 // (hazard S12), then the slot, with the keeper's locks from before it (hazard S7).
 // The stream is started and left paused; the loop reads every table under the
 // slot's snapshot first.
-func (x *session) create(ctx context.Context, old slotRow, c *schemas.Checkpoint, epoch uint32, requests []producers.BackfillRequest) error {
+func (x *session) create(ctx context.Context, old *slotRow, c *schemas.Checkpoint, epoch uint32, requests []producers.BackfillRequest) error {
 	if err := x.publish(ctx, true); err != nil {
 		return err
 	}
@@ -63,8 +63,8 @@ func (x *session) create(ctx context.Context, old slotRow, c *schemas.Checkpoint
 	return x.commitNow(ctx, b)
 }
 
-func (x *session) dropSlot(ctx context.Context, old slotRow) error {
-	if !old.exists {
+func (x *session) dropSlot(ctx context.Context, old *slotRow) error {
+	if !old.Exists {
 		return nil
 	}
 	if x.stream != nil {
@@ -75,12 +75,12 @@ func (x *session) dropSlot(ctx context.Context, old slotRow) error {
 	}
 	deadline := time.Now().Add(slotRelease)
 	for {
-		_, err := x.control.Exec(ctx, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", x.cfg.Slot)
+		_, err := x.lock.exec(ctx, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", x.cfg.Slot)
 		if err == nil {
 			return nil
 		}
 		if state := redact.SQLState(err); state != "55006" || time.Now().After(deadline) {
-			return fmt.Errorf("drop slot %s: %w", x.cfg.Slot, redact.SQLError(err))
+			return fmt.Errorf("drop slot %s: %w", x.cfg.Slot, err)
 		}
 		if err := sleep(ctx, 20*time.Millisecond); err != nil {
 			return err
@@ -124,7 +124,7 @@ func (x *session) tryCreateSlot(ctx context.Context) error {
 		return err
 	}
 	if x.conn == nil {
-		if x.conn, err = replication.Connect(ctx, x.deps.Source, x.application()); err != nil {
+		if x.conn, err = x.connect(ctx); err != nil {
 			return err
 		}
 	}

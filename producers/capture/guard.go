@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,118 +15,159 @@ import (
 	"github.com/backstitch/backstitch/schemas"
 )
 
-// startGuard starts the guardian, which also writes the heartbeats. It has a
-// session of its own and is never in the stream's way.
-func (x *session) startGuard(ctx context.Context) {
-	pid := x.stream.PID()
-	oids := make(map[string]uint32, len(x.captured))
+// startWatching has the guardian look after the session, and starts the watch over
+// Kafka. Both are never in the stream's way.
+func (x *session) startWatching(ctx context.Context) {
+	x.oids = make(map[string]uint32, len(x.captured))
 	for _, t := range x.captured {
-		oids[t.Relation.String()] = t.Relation.OID
+		x.oids[t.Relation.String()] = t.Relation.OID
 	}
-	x.guard.Go(func() {
-		g := &guardian{Source: x.Source, pid: pid, oids: oids}
-		if err := g.run(ctx); err != nil && ctx.Err() == nil {
-			x.failure <- err
-			x.stream.Interrupt()
+	x.live.Store(x)
+	select {
+	case x.Source.wake <- struct{}{}:
+	default:
+	}
+	x.watch.Go(func() {
+		if err := x.pub.Watch(ctx, min(time.Second, x.cfg.GiveUp/3)); err != nil {
+			x.fail(err) // hazard S15
 		}
 	})
 }
 
+// guardian watches the slot for as long as the source is started, whoever owns it and
+// whether or not Kafka answers. For the session that runs it also writes heartbeats,
+// and ends it when it must not go on.
 type guardian struct {
 	*Source
-	pid  uint32
-	oids map[string]uint32
 	conn *pgx.Conn
 	warn bool
+	good time.Time // the last step that worked
+	seen *session  // whom it has written a heartbeat for
+	beat time.Time // when the next one is due
+
+	growth growth
+	limit  limit
+	silent time.Time // when it said last that Kafka is silent
 }
 
-func (g *guardian) run(ctx context.Context) (err error) {
+func (s *Source) guard(ctx context.Context) {
+	g := &guardian{Source: s, good: time.Now(), limit: limit{most: s.cfg.SlotMaxRetained}}
 	defer func() {
 		if g.conn != nil {
-			closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-			defer cancel()
-			_ = g.conn.Close(closeCtx) // the session ends either way
+			closeConn(g.conn)
 		}
 	}()
-	beat := time.NewTicker(g.cfg.Heartbeat)
-	defer beat.Stop()
-	look := time.NewTicker(g.cfg.GuardEvery)
-	defer look.Stop()
+	look := time.Now()
 	for {
-		if err := g.step(ctx, g.look); err != nil {
-			return err
+		next := look
+		x := g.live.Load()
+		if x != nil && g.seen != x {
+			g.seen, g.beat = x, time.Now() // a successor shows at once that it works
 		}
+		if x != nil && g.beat.Before(next) {
+			next = g.beat
+		}
+		timer := time.NewTimer(time.Until(next))
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-beat.C:
-			err := g.step(ctx, func(ctx context.Context) error {
+			timer.Stop()
+			return
+		case <-g.wake:
+			timer.Stop()
+			continue
+		case <-timer.C:
+		}
+		now := time.Now()
+		if x != nil && !g.beat.After(now) {
+			g.beat = now.Add(g.cfg.Heartbeat)
+			g.step(ctx, x, func(ctx context.Context) error {
 				_, err := replication.Heartbeat(ctx, g.conn)
 				return err
 			})
-			if err != nil {
-				return err
-			}
-		case <-look.C:
+		}
+		if !look.After(now) {
+			look = now.Add(g.cfg.GuardEvery)
+			g.step(ctx, x, func(ctx context.Context) error { return g.look(ctx, x) })
 		}
 	}
 }
 
-// step does one thing on a live session. A session that fails is made anew at the
-// next step: only what the guardian found is an error.
-func (g *guardian) step(ctx context.Context, do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+// step does one thing on a live connection, which is made anew after a failure. What
+// it finds ends the session; what keeps it from looking does not, unless the stream
+// has not been heard either: then the source is out of reach.
+func (g *guardian) step(ctx context.Context, x *session, do func(context.Context) error) {
+	bound := 2 * g.cfg.SenderTimeout
+	stepCtx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	err := func() (err error) {
 		if g.conn == nil || g.conn.IsClosed() {
-			if g.conn, err = pgx.ConnectConfig(ctx, replication.Session(g.deps.Source, g.cfg.Name+" guardian")); err != nil {
+			if g.conn, err = pgx.ConnectConfig(stepCtx, replication.Session(g.deps.Source, g.cfg.Name+" guardian")); err != nil {
 				return fmt.Errorf("connect the guardian to the source: %w", redact.SQLError(err))
 			}
 		}
-		return do(ctx)
+		return do(stepCtx)
 	}()
-	if _, held := stage.AsHeld(err); held || errors.Is(err, errAgain) {
-		return err
+	if err == nil {
+		g.good, g.warn = time.Now(), false
+		return
 	}
-	if err != nil && !g.warn {
+	if ctx.Err() != nil {
+		return
+	}
+	if _, held := stage.AsHeld(err); held || errors.Is(err, errAgain) || errors.Is(err, errExceeded) {
+		g.good = time.Now()
+		if x != nil {
+			x.fail(err)
+		}
+		return
+	}
+	if !g.warn {
 		g.log.WarnContext(ctx, "the guardian cannot watch the slot", "error", err)
 	}
-	g.warn = err != nil
-	return nil
+	g.warn = true
+	silence := time.Since(g.good)
+	if x != nil && silence >= bound && time.Since(x.stream.Heard()) >= bound && g.Status().Phase != phaseReading {
+		x.fail(fmt.Errorf("the source has not been heard for %s: %w", silence.Round(time.Millisecond), err))
+	}
 }
 
-func (g *guardian) look(ctx context.Context) error {
-	var s SlotStatus
-	err := g.conn.QueryRow(ctx, `
-		SELECT coalesce(s.wal_status, ''), s.safe_wal_size, coalesce(r.sync_state, ''),
-		       coalesce(pg_wal_lsn_diff(w.lsn, s.confirmed_flush_lsn), 0)::bigint, coalesce(pg_wal_lsn_diff(w.lsn, s.restart_lsn), 0)::bigint
-		FROM pg_replication_slots s
-		CROSS JOIN (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn) w
-		LEFT JOIN pg_stat_replication r ON r.pid = $2
-		WHERE s.slot_name = $1`, g.cfg.Slot, int32(g.pid)).
-		Scan(&s.WALStatus, &s.SafeBytes, &s.SyncState, &s.LagBytes, &s.RetainedBytes)
+// look looks at the slot, tells what it sees, and what must end the session x, if any.
+func (g *guardian) look(ctx context.Context, x *session) error {
+	pid := uint32(0)
+	if x != nil {
+		pid = x.stream.PID()
+	}
+	row, err := lookAtSlot(ctx, g.conn, g.cfg.Slot, pid)
 	if err != nil {
-		return fmt.Errorf("look at slot %s: %w", g.cfg.Slot, redact.SQLError(err))
+		return err
 	}
-	g.status.set(func(st *Status) { st.Slot = s })
-	g.metrics.lag.Set(float64(s.LagBytes))
-	g.metrics.retained.Set(float64(s.RetainedBytes))
+	g.tell(ctx, x, row)
+	exceeded := g.limit.look(row.RetainedBytes)
+	if exceeded && g.cfg.SlotOnExceed == OnExceedDrop && (x != nil || !row.Active) {
+		select {
+		case g.over <- struct{}{}:
+		default:
+		}
+		return errExceeded
+	}
+	if x == nil {
+		return nil
+	}
 	switch {
-	case s.SyncState != "" && s.SyncState != "async": // hazard S19
-		return stage.Hold("Name the real standbys in synchronous_standby_names, not '*', and restart the connector",
-			"the source's walsender is a %s standby in synchronous_standby_names: the application's commits wait for Kafka", s.SyncState)
-	case s.WALStatus == "lost":
+	case row.SyncState != "" && row.SyncState != "async": // hazard S19
+		return holdSynchronous(row.SyncState)
+	case row.WALStatus == "lost":
 		return stage.Hold(fixAll, "slot %s was invalidated by the server: it kept more log than max_slot_wal_keep_size allows, and changes are lost", g.cfg.Slot)
-	case s.WALStatus == "unreserved":
-		g.log.WarnContext(ctx, "the slot is about to be invalidated: raise max_slot_wal_keep_size", "slot", g.cfg.Slot, "retained_bytes", s.RetainedBytes)
+	case row.WALStatus == "unreserved":
+		g.log.WarnContext(ctx, "the slot is about to be invalidated: raise max_slot_wal_keep_size", "slot", g.cfg.Slot, "retained_bytes", row.RetainedBytes)
 	}
-	return g.tables(ctx)
+	return g.tables(ctx, maps.Clone(x.oids))
 }
 
 // tables notices a table that was dropped, or made again under its name: the
 // publication has lost it (hazard S25).
-func (g *guardian) tables(ctx context.Context) error {
-	for name, oid := range g.oids {
+func (g *guardian) tables(ctx context.Context, oids map[string]uint32) error {
+	for name, oid := range oids {
 		var there, published bool
 		var now uint32
 		table, err := g.named(name)

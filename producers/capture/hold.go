@@ -3,15 +3,18 @@ package capture
 import (
 	"context"
 	"errors"
+	"strings"
+	"time"
 
 	"github.com/backstitch/backstitch/internal/stage"
 	"github.com/backstitch/backstitch/producers/publisher"
 )
 
 // Held says why the source must not go on until a person acts; nil while it may.
-// A held source keeps running without the slot: it goes on through the recovery path
+// A held source keeps running without the slot. It goes on through the recovery path
 // when a backfill is asked for, which is the way out of the holds that say so
-// (hazards S10, S11), and otherwise at the next start.
+// (hazards S10, S11); where the cause can be mended elsewhere, it looks every 10 s
+// whether it was.
 func (s *Source) Held() *stage.Held {
 	st := s.Status()
 	if st.State != StateFailed {
@@ -20,23 +23,39 @@ func (s *Source) Held() *stage.Held {
 	return &stage.Held{Reason: st.Reason, Fix: st.Fix}
 }
 
-// hold waits for a request that no session has seen yet, or for the end. A request
-// is tried once: what it does not cure holds again.
-func (s *Source) hold(ctx context.Context, stopping <-chan struct{}, held *stage.Held) error {
-	s.status.set(func(st *Status) { st.State, st.Reason, st.Fix, st.Phase = StateFailed, held.Reason, held.Fix, "" })
-	ctx, cancel := context.WithCancel(ctx)
+// hold waits for a request that no session has seen yet, for the pace at which a cause
+// that may have gone is looked at again, or for the end. A request is tried once: what
+// it does not cure holds again.
+func (s *Source) hold(ctx context.Context, stopping <-chan struct{}) error {
+	held := s.held
+	s.setState(StateFailed, held.Reason, held.Fix)
+	s.status.set(func(st *Status) { st.Phase = "" })
+	waitCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	asked := make(chan error, 1)
 	go func() {
-		asked <- publisher.AwaitRequest(ctx, publisher.Config{Prefix: s.cfg.Prefix, Kafka: s.deps.Kafka, Logger: s.log}, s.tried)
+		asked <- publisher.AwaitRequest(waitCtx, publisher.Config{Prefix: s.cfg.Prefix, Kafka: s.deps.Kafka, Logger: s.log}, s.tried)
 	}()
+	var again <-chan time.Time
+	if !final(held) {
+		timer := time.NewTimer(s.cfg.Recheck)
+		defer timer.Stop()
+		again = timer.C
+	}
 	select {
 	case <-stopping:
 		cancel()
-		if err := <-asked; err != nil && !errors.Is(err, context.Canceled) {
-			return errors.Join(held, err)
-		}
+		<-asked
 		return nil
+	case <-again:
+		cancel()
+		<-asked
+		return ctx.Err()
+	case <-s.over:
+		cancel()
+		<-asked
+		s.dropExceeded(ctx)
+		return ctx.Err()
 	case err := <-asked:
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -45,9 +64,14 @@ func (s *Source) hold(ctx context.Context, stopping <-chan struct{}, held *stage
 			return errors.Join(held, err)
 		}
 	}
-	s.status.set(func(st *Status) {
-		st.State, st.Reason, st.Fix = StateRestarting, "a backfill was asked for while the source was held", ""
-	})
+	s.held = nil
+	s.setState(StateRestarting, "a backfill was asked for while the source was held", "")
 	s.log.InfoContext(ctx, "a backfill was asked for: the held source tries again")
 	return nil
 }
+
+// final says that nothing but a backfill request ends a hold: what was lost does not
+// come back by waiting.
+func final(held *stage.Held) bool { return strings.HasPrefix(held.Fix, wayOut) }
+
+const wayOut = "Run `backstitch backfill --all`"

@@ -74,6 +74,7 @@ func (x *session) quiet(ctx context.Context, ready bool) error {
 			return err
 		}
 	}
+	x.idle.Store(!x.pending() && x.line.Idle())
 	x.run.drain = false
 	return x.maybeSlice(ctx)
 }
@@ -136,6 +137,9 @@ func (x *session) drain(ctx context.Context) error {
 
 // event takes one event.
 func (x *session) event(ctx context.Context, e *replication.Event) error {
+	if x.idle.Load() {
+		x.idle.Store(false)
+	}
 	switch e.Kind {
 	case replication.Begin:
 		return x.begin(ctx, e)

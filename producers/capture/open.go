@@ -2,11 +2,12 @@ package capture
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/internal/stage"
@@ -16,18 +17,27 @@ import (
 	"github.com/backstitch/backstitch/schemas"
 )
 
-// openTimeout bounds what of the recovery path waits for nobody's transactions.
-const openTimeout = 60 * time.Second
+const (
+	// arriveTimeout bounds the way to Postgres and Kafka, before anything is taken.
+	arriveTimeout = 5 * time.Second
+	// openTimeout bounds what of the recovery path waits for nobody's transactions.
+	openTimeout = 15 * time.Second
+)
 
-const fixAll = "Run `backstitch backfill --all`: a new slot, the next epoch, every table read again"
+const fixAll = wayOut + ": a new slot, the next epoch, every table read again"
 
 // open is the recovery path. It holds the session lock on the source database for
 // its whole length, so that nobody takes an idle slot from an instance that has
 // just created it (hazard S27).
 func (x *session) open(ctx context.Context) error {
-	x.failure = make(chan error, 1)
 	x.tables = make(map[uint32]*streamed)
-	if err := x.connect(ctx); err != nil {
+	if err := x.arrive(ctx); err != nil {
+		return err
+	}
+	if err := x.takeLock(ctx); err != nil {
+		return err
+	}
+	if err := x.checkAsync(ctx); err != nil {
 		return err
 	}
 	slot, err := x.lookUpSlot(ctx)
@@ -39,7 +49,7 @@ func (x *session) open(ctx context.Context) error {
 		return err
 	}
 	// Only now, with the slot in hand, the former owner is fenced (hazard S14).
-	recovered, err := x.openPublisher(ctx)
+	recovered, err := x.fence(ctx)
 	if err != nil {
 		return err
 	}
@@ -52,86 +62,107 @@ func (x *session) open(ctx context.Context) error {
 	if err := x.startLine(ctx); err != nil {
 		return err
 	}
-	x.startGuard(ctx)
-	if err := x.unlock(ctx); err != nil {
+	x.lock.release()
+	x.lock = nil
+	if err := x.takeRequests(ctx, recovered.Requests); err != nil {
 		return err
 	}
-	return x.takeRequests(ctx, recovered.Requests)
+	x.startWatching(ctx)
+	return nil
 }
 
-func (x *session) connect(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+// arrive opens the ways to Postgres and Kafka at once and takes nothing yet: an
+// instance that does not reach both must not take the slot from one that does
+// (hazard S15).
+func (x *session) arrive(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, arriveTimeout)
 	defer cancel()
-	control, err := pgx.ConnectConfig(ctx, replication.Session(x.deps.Source, x.application()))
-	if err != nil {
-		return fmt.Errorf("connect to the source: %w", redact.SQLError(err))
-	}
-	x.control = control
-	if err := x.lock(ctx); err != nil {
+	ways, ctx := errgroup.WithContext(ctx)
+	ways.Go(func() (err error) {
+		x.pub, err = publisher.Reach(ctx, publisher.Config{
+			Prefix: x.cfg.Prefix, Partitions: x.cfg.Partitions, ReplicationFactor: x.cfg.ReplicationFactor,
+			CreateTopics: x.cfg.CreateTopics, TopicConfigs: x.cfg.TopicConfigs, MaxRecordBytes: x.cfg.MaxRecordBytes,
+			MinGap: x.cfg.MinGap, GiveUp: x.cfg.GiveUp, Patience: x.patience, Now: x.deps.Clock,
+			Answered: func() { x.answered.Store(time.Now().UnixNano()) },
+			Kafka:    x.deps.Kafka, Registry: x.deps.Registry, Logger: x.log, Metrics: x.kafka,
+		})
 		return err
-	}
-	if x.conn, err = replication.Connect(ctx, x.deps.Source, x.application()); err != nil {
+	})
+	ways.Go(func() error {
+		control, err := pgx.ConnectConfig(ctx, replication.Session(x.deps.Source, x.application()))
+		if err != nil {
+			return fmt.Errorf("connect to the source: %w", redact.SQLError(err))
+		}
+		x.control = control
+		return nil
+	})
+	ways.Go(func() (err error) {
+		if x.conn, err = x.connect(ctx); err != nil {
+			return err
+		}
+		x.system, err = x.conn.Identify(ctx)
 		return err
+	})
+	err := ways.Wait()
+	if err == nil {
+		x.pub.SetDatabase(x.system.Database)
 	}
-	x.system, err = x.conn.Identify(ctx)
 	return err
 }
 
-// lock takes the session lock under which slots are created and dropped.
-func (x *session) lock(ctx context.Context) error {
-	var ok bool
-	err := x.control.QueryRow(ctx, "SELECT pg_try_advisory_lock(hashtextextended($1, 0))", lockName(x.cfg.Slot)).Scan(&ok)
-	if err != nil {
-		return fmt.Errorf("take the lock for slot %s: %w", x.cfg.Slot, redact.SQLError(err))
+// connect opens a replication connection.
+func (x *session) connect(ctx context.Context) (*replication.Conn, error) {
+	return replication.ConnectWithin(ctx, x.deps.Source, x.application(), x.cfg.SenderTimeout)
+}
+
+func (x *session) takeLock(ctx context.Context) (err error) {
+	x.lock, err = x.Source.takeLock(ctx, func(err error) {
+		select {
+		case x.failure <- err:
+		default:
+		}
+		x.cancel() // what it was held for must not go on without it (hazard S27)
+	})
+	return err
+}
+
+// checkAsync holds before the slot is started when the server would take our walsender
+// for a synchronous standby (hazard S19).
+func (x *session) checkAsync(ctx context.Context) error {
+	var names string
+	if err := x.control.QueryRow(ctx, "SELECT current_setting('synchronous_standby_names')").Scan(&names); err != nil {
+		return fmt.Errorf("read synchronous_standby_names: %w", redact.SQLError(err))
 	}
-	if !ok {
-		return fmt.Errorf("take the lock for slot %s: %w", x.cfg.Slot, producers.ErrStandby)
+	for _, name := range strings.FieldsFunc(names, func(r rune) bool { return strings.ContainsRune(" ,()", r) }) {
+		if name = strings.Trim(name, `"`); name == "*" || strings.EqualFold(name, x.application()) {
+			return holdSynchronous("synchronous")
+		}
 	}
 	return nil
 }
 
-func (x *session) unlock(ctx context.Context) error {
-	if _, err := x.control.Exec(ctx, "SELECT pg_advisory_unlock(hashtextextended($1, 0))", lockName(x.cfg.Slot)); err != nil {
-		return fmt.Errorf("release the lock for slot %s: %w", x.cfg.Slot, redact.SQLError(err))
-	}
-	return nil
+func holdSynchronous(state string) error {
+	return stage.Hold("Name the real standbys in synchronous_standby_names, not '*'; the source then goes on by itself",
+		"the source's walsender is a %s standby in synchronous_standby_names: the application's commits would wait for Kafka", state)
 }
 
-func lockName(slot string) string { return "backstitch slot " + slot }
-
-// slotRow is what the server says about the slot.
-type slotRow struct {
-	exists    bool
-	confirmed schemas.LSN
-}
-
-func (x *session) lookUpSlot(ctx context.Context) (slotRow, error) {
-	var plugin, database, confirmed string
-	err := x.control.QueryRow(ctx, `
-		SELECT coalesce(plugin, ''), coalesce(database, ''), coalesce(confirmed_flush_lsn, '0/0')::text
-		FROM pg_replication_slots WHERE slot_name = $1`, x.cfg.Slot).Scan(&plugin, &database, &confirmed)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return slotRow{}, nil
+func (x *session) lookUpSlot(ctx context.Context) (*slotRow, error) {
+	slot, err := lookAtSlot(ctx, x.control, x.cfg.Slot, 0)
+	if err != nil || !slot.Exists {
+		return slot, err
 	}
-	if err != nil {
-		return slotRow{}, fmt.Errorf("look up slot %s: %w", x.cfg.Slot, redact.SQLError(err))
+	if slot.Plugin != "pgoutput" || slot.Database != x.system.Database {
+		return nil, stage.Hold("Choose another slot name, or drop the slot if nobody needs it",
+			"slot %s is of plugin %q in database %q, not of pgoutput in %q", x.cfg.Slot, slot.Plugin, slot.Database, x.system.Database)
 	}
-	if plugin != "pgoutput" || database != x.system.Database {
-		return slotRow{}, stage.Hold("Choose another slot name, or drop the slot if nobody needs it",
-			"slot %s is of plugin %q in database %q, not of pgoutput in %q", x.cfg.Slot, plugin, database, x.system.Database)
-	}
-	lsn, err := schemas.ParseLSN(confirmed)
-	if err != nil {
-		return slotRow{}, fmt.Errorf("look up slot %s: %w", x.cfg.Slot, err)
-	}
-	return slotRow{exists: true, confirmed: lsn}, nil
+	return slot, nil
 }
 
 // startExisting takes the slot when there is one. A slot that the server has
 // invalidated is reported as lost, not as an error: a request for a new epoch is
 // the way out.
-func (x *session) startExisting(ctx context.Context, slot slotRow) (lost error, err error) {
-	if !slot.exists {
+func (x *session) startExisting(ctx context.Context, slot *slotRow) (lost error, err error) {
+	if !slot.Exists {
 		return nil, nil
 	}
 	startCtx, cancel := context.WithTimeout(ctx, openTimeout)
@@ -149,25 +180,30 @@ func (x *session) startExisting(ctx context.Context, slot slotRow) (lost error, 
 	return nil, nil
 }
 
-func (x *session) openPublisher(ctx context.Context) (*publisher.Recovered, error) {
+// fence takes the transactional id and reads the last checkpoint. A process that was
+// stopped after it took the slot, and wakes when another one has it, must not fence
+// that one: what it took is looked at once more right before (hazard S14).
+func (x *session) fence(ctx context.Context) (*publisher.Recovered, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	pub, recovered, err := publisher.Open(ctx, publisher.Config{
-		Prefix: x.cfg.Prefix, Database: x.system.Database,
-		Partitions: x.cfg.Partitions, ReplicationFactor: x.cfg.ReplicationFactor,
-		CreateTopics: x.cfg.CreateTopics, TopicConfigs: x.cfg.TopicConfigs, MaxRecordBytes: x.cfg.MaxRecordBytes,
-		MinGap: x.cfg.MinGap, GiveUp: x.cfg.GiveUp, Now: x.deps.Clock,
-		Kafka: x.deps.Kafka, Registry: x.deps.Registry, Logger: x.log, Metrics: x.kafka,
-	})
-	if err != nil {
-		return nil, err
+	pid := int32(0)
+	if x.stream != nil {
+		pid = int32(x.stream.PID())
 	}
-	x.pub = pub
-	return recovered, nil
+	tag, err := x.lock.exec(ctx, `
+		SELECT FROM (SELECT $2::int AS pid) us WHERE pid = 0
+		    OR pid = (SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1)`, x.cfg.Slot, pid)
+	if err != nil {
+		return nil, fmt.Errorf("look at slot %s before the fence: %w", x.cfg.Slot, err)
+	}
+	if tag.RowsAffected() == 0 {
+		return nil, fmt.Errorf("slot %s went into other hands before the fence: %w", x.cfg.Slot, producers.ErrStandby)
+	}
+	return x.pub.Recover(ctx)
 }
 
 // decide compares the slot with the record of it.
-func (x *session) decide(ctx context.Context, slot slotRow, lost error, r *publisher.Recovered) error {
+func (x *session) decide(ctx context.Context, slot *slotRow, lost error, r *publisher.Recovered) error {
 	x.shapes = r.Shapes
 	all := false
 	for _, request := range r.Requests {
@@ -175,7 +211,7 @@ func (x *session) decide(ctx context.Context, slot slotRow, lost error, r *publi
 	}
 	c := r.Checkpoint
 	switch {
-	case c == nil && !slot.exists:
+	case c == nil && !slot.Exists:
 		return x.create(ctx, slot, nil, 1, r.Requests)
 	case c != nil && c.Creating:
 		return x.create(ctx, slot, c, c.Source.Epoch, r.Requests) // hazard S12
@@ -188,7 +224,7 @@ func (x *session) decide(ctx context.Context, slot slotRow, lost error, r *publi
 	case c == nil:
 		return stage.Hold(fixAll, "slot %s exists, but topic %s has no checkpoint: what the slot was confirmed to may be in no topic",
 			x.cfg.Slot, schemas.CheckpointsTopic(x.cfg.Prefix))
-	case !slot.exists:
+	case !slot.Exists:
 		return stage.Hold(fixAll, "slot %s is gone: the changes since %s cannot be read", x.cfg.Slot, c.Position.EndLSN)
 	case lost != nil:
 		return lost

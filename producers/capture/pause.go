@@ -17,6 +17,9 @@ import (
 	"github.com/backstitch/backstitch/schemas"
 )
 
+// phaseReading is Status.Phase while the stream is paused.
+const phaseReading = "reading"
+
 const (
 	slicePatience = 3 * time.Second // for the temporary slot (hazard S29)
 	writerAge     = time.Second     // a transaction this old keeps a slice away
@@ -106,7 +109,7 @@ func (x *session) openSlice(ctx context.Context) (err error) {
 }
 
 func (x *session) snapshot(ctx context.Context) (err error) {
-	conn, err := replication.Connect(ctx, x.deps.Source, x.application())
+	conn, err := x.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -149,7 +152,7 @@ func (x *session) reshape(ctx context.Context) error {
 func (x *session) readPaused(ctx context.Context) error {
 	began := time.Now()
 	x.metrics.pauses.Inc()
-	x.status.set(func(st *Status) { st.Phase = "reading" })
+	x.status.set(func(st *Status) { st.Phase = phaseReading })
 	if x.pending() {
 		if err := x.hand(ctx); err != nil {
 			return err

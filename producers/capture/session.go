@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,14 +25,17 @@ type session struct {
 	stopping <-chan struct{}
 	cancel   context.CancelFunc
 
-	control *pgx.Conn // catalogue, lock, heartbeats of slices
+	control *pgx.Conn // catalogue, heartbeats of slices
+	lock    *slotLock // while slots are created and dropped
 	system  replication.System
 	conn    *replication.Conn // until the stream owns it
 	stream  *replication.Stream
 	pub     *publisher.Publisher
 	line    *publisher.Line
-	guard   sync.WaitGroup
-	failure chan error // from the guardian
+	watch   sync.WaitGroup
+	failure chan error        // from others: the guardian, the watch over Kafka, the lock
+	oids    map[string]uint32 // of the captured tables, for the guardian
+	idle    atomic.Bool       // nothing is left to read or to commit
 
 	source   schemas.Source
 	resume   schemas.Version // discard what is not above it
@@ -71,13 +75,29 @@ type run struct {
 	told     string    // what was logged last as keeping a slice away
 }
 
-func (x *session) application() string { return "backstitch " + x.cfg.Name }
+// fail ends the session from another goroutine; the first reason counts.
+func (x *session) fail(err error) {
+	select {
+	case x.failure <- err:
+	default:
+	}
+	if x.stream != nil {
+		x.stream.Interrupt()
+	}
+}
 
-// close gives everything up. What was not committed is sent again.
+// close gives everything up, the slot first: nothing of what follows may keep a
+// successor waiting. What was not committed is sent again.
 func (x *session) close() error {
+	x.live.CompareAndSwap(x, nil)
 	x.cancel()
 	var errs []error
-	x.guard.Wait()
+	if x.stream != nil {
+		_ = x.stream.Close() // the server notices by itself
+	} else if x.conn != nil {
+		_ = x.conn.Close() // likewise
+	}
+	x.watch.Wait()
 	if x.run.keeper != nil {
 		errs = append(errs, x.closeKeeper())
 	}
@@ -87,15 +107,11 @@ func (x *session) close() error {
 	if x.pub != nil {
 		x.pub.Close()
 	}
-	if x.stream != nil {
-		_ = x.stream.Close() // the server notices by itself
-	} else if x.conn != nil {
-		_ = x.conn.Close() // likewise
-	}
 	if x.control != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		defer cancel()
-		_ = x.control.Close(ctx) // a lock of it ends with the session either way
+		closeConn(x.control)
+	}
+	if x.lock != nil {
+		x.lock.release()
 	}
 	return errors.Join(errs...)
 }

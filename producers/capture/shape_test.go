@@ -29,6 +29,7 @@ func TestTruncate(t *testing.T) {
 	r.caughtUp(s)
 	r.exec("BEGIN; TRUNCATE t; INSERT INTO t VALUES (2, 'b'); COMMIT")
 	r.caughtUp(s)
+	r.until("the control record", func() bool { return len(r.controls()) > 0 }) // the broker ends a transaction after it has answered
 	controls := r.controls()
 	if len(controls) != 1 || controls[0].Kind != schemas.ControlTruncate || controls[0].Table.Name != "t" {
 		t.Fatalf("controls = %+v", controls)

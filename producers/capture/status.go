@@ -22,7 +22,13 @@ const (
 
 // Status is what a source says about itself.
 type Status struct {
-	State  State  `json:"state"`
+	State State `json:"state"`
+	// Since is when it entered the state.
+	Since time.Time `json:"since"`
+	// Owner is the instance that owns the source, as far as this one knows: itself
+	// while it runs, and while it stands by who holds the slot. Empty when unknown, and
+	// for an owner without a name (Config.Owner).
+	Owner  string `json:"owner,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	Fix    string `json:"fix,omitempty"`
 
@@ -31,8 +37,10 @@ type Status struct {
 	Position schemas.Position `json:"position"`
 	// Confirmed is what the slot was confirmed to.
 	Confirmed schemas.LSN `json:"confirmed_lsn"`
-	// Slot is the guardian's last look at the slot.
+	// Slot is the guardian's last look at the slot, also of an instance that owns nothing.
 	Slot SlotStatus `json:"slot"`
+	// KafkaSilentSince is when Kafka answered last, while it does not answer.
+	KafkaSilentSince *time.Time `json:"kafka_silent_since,omitempty"`
 	// Phase is what the stream does: reading (paused for a backfill) or streaming.
 	Phase string `json:"phase,omitempty"`
 	// Backfill is the progress by table.
@@ -47,19 +55,6 @@ type Status struct {
 	Records   int64     `json:"records"`
 	PerSecond float64   `json:"records_per_second"`
 	UpdatedAt time.Time `json:"updated_at"`
-}
-
-// SlotStatus is the state of the slot on the server.
-type SlotStatus struct {
-	WALStatus string `json:"wal_status,omitempty"`
-	// LagBytes is how far the slot's confirmed position is behind the server's log,
-	// RetainedBytes how much log the server keeps for it.
-	LagBytes      int64 `json:"lag_bytes"`
-	RetainedBytes int64 `json:"retained_bytes"`
-	// SafeBytes is how much more log may be written before the slot is lost; nil
-	// without max_slot_wal_keep_size.
-	SafeBytes *int64 `json:"safe_bytes,omitempty"`
-	SyncState string `json:"sync_state,omitempty"`
 }
 
 // TableStatus is a table's backfill progress.
@@ -85,6 +80,28 @@ func (b *statusBox) set(change func(*Status)) State {
 	before := b.status.State
 	change(&b.status)
 	return before
+}
+
+// setState enters a state and returns the one before. What it is about stands in
+// reason and fix.
+func (s *Source) setState(state State, reason, fix string) State {
+	return s.status.set(func(st *Status) {
+		if st.State != state {
+			st.Since = s.deps.Clock().UTC()
+		}
+		st.State, st.Reason, st.Fix = state, reason, fix
+		switch state {
+		case StateRunning:
+			st.Owner = s.cfg.Owner
+		case StateStandby: // the poll knows
+		default:
+			st.Owner = ""
+		}
+		s.metrics.owner.Set(0)
+		if state == StateRunning {
+			s.metrics.owner.Set(1)
+		}
+	})
 }
 
 const rateWindow = 5 * time.Second

@@ -33,7 +33,9 @@ func Teardown(ctx context.Context, cfg Config, deps Deps) (*TeardownReport, erro
 	if err != nil {
 		return nil, fmt.Errorf("connect to the source: %w", redact.SQLError(err))
 	}
-	x := &session{Source: &Source{cfg: cfg, deps: deps}, control: conn}
+	x := &session{Source: &Source{cfg: cfg, deps: deps}, control: conn, failure: make(chan error, 1)}
+	ctx, x.cancel = context.WithCancel(ctx)
+	defer x.cancel()
 	report, err := x.teardown(ctx)
 	closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
@@ -41,9 +43,10 @@ func Teardown(ctx context.Context, cfg Config, deps Deps) (*TeardownReport, erro
 }
 
 func (x *session) teardown(ctx context.Context) (*TeardownReport, error) {
-	if err := x.lock(ctx); err != nil {
+	if err := x.takeLock(ctx); err != nil {
 		return nil, err
 	}
+	defer x.lock.release()
 	r := &TeardownReport{Topics: publisher.TopicNames(x.cfg.Prefix, x.cfg.Tables)}
 	for _, t := range x.cfg.Tables {
 		topic := schemas.DataTopic(x.cfg.Prefix, t)

@@ -19,18 +19,24 @@ func (p *Publisher) Commit(ctx context.Context, b *Batch) (*schemas.Checkpoint, 
 	if err := p.gap(ctx); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.GiveUp) // hazard S15
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Patience.Limit()) // hazard S15
 	defer cancel()
 	start := time.Now()
+	p.busy.Store(true)
+	defer p.busy.Store(false)
 	checkpoint := &schemas.Checkpoint{
 		Source: b.Source, Position: b.Position, Backfill: b.Backfill, Creating: b.Creating,
 	}
 	err := p.transact(ctx, func() error { return p.write(ctx, b, checkpoint) })
+	if err == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		p.cfg.Patience.took(time.Since(start))
+	}
 	if err != nil {
 		p.cfg.Metrics.Failures.Inc()
 		return nil, fmt.Errorf("commit %d records and their checkpoint: %w", b.records, err)
 	}
 	p.lastCommit = time.Now()
+	p.answered()
 	p.cfg.Metrics.Commits.Inc()
 	p.cfg.Metrics.Records.Add(float64(b.records))
 	p.cfg.Metrics.Bytes.Add(float64(b.bytes))

@@ -33,8 +33,13 @@ type Config struct {
 	// MinGap is the least time from one commit to the next transaction (hazard
 	// S17); default 5 ms.
 	MinGap time.Duration
-	// GiveUp bounds one Kafka transaction (hazard S15); default 10 s.
+	// GiveUp is the least bound of one Kafka transaction (hazard S15); default 3 s.
 	GiveUp time.Duration
+	// Patience is that bound, made longer by a slow Kafka. Publishers that follow one
+	// another share one; nil makes a new one from GiveUp.
+	Patience *Patience
+	// Answered, when it is set, is called whenever Kafka took a commit or a probe.
+	Answered func()
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 
@@ -59,7 +64,13 @@ func (c Config) WithDefaults() Config {
 		c.MinGap = 5 * time.Millisecond
 	}
 	if c.GiveUp <= 0 {
-		c.GiveUp = 10 * time.Second
+		c.GiveUp = 3 * time.Second
+	}
+	if c.Patience == nil {
+		c.Patience = NewPatience(c.GiveUp)
+	}
+	if c.Answered == nil {
+		c.Answered = func() {}
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -2,7 +2,6 @@ package replication
 
 import (
 	"bufio"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,16 +34,7 @@ type socket struct {
 	busy   bool
 	start  time.Time
 	window int
-}
-
-func dialer(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		c, err := dial(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		return &socket{Conn: c}, nil
-	}
+	heard  atomic.Int64 // when something was read last, in Unix nanoseconds
 }
 
 // SetReadDeadline sets the caller's deadline.
@@ -108,6 +99,9 @@ func (s *socket) quiet() error {
 func (s *socket) count(n int) {
 	s.window += n
 	now := time.Now()
+	if n > 0 {
+		s.heard.Store(now.UnixNano())
+	}
 	elapsed := now.Sub(s.start)
 	if elapsed < busyWindow {
 		return

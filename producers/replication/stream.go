@@ -30,7 +30,8 @@ type Stream struct {
 	confirmed   atomic.Uint64
 	received    atomic.Uint64 // where the server's log ends, as it said last
 	interrupted atomic.Bool
-	woken       bool // the reader's: why Next returned nil
+	ask         atomic.Bool // the next status reply asks the server for a sign of life
+	woken       bool        // the reader's: why Next returned nil
 	kick        chan struct{}
 	closing     chan struct{}
 	done        chan struct{}
@@ -81,6 +82,10 @@ func (s *Stream) PID() uint32 { return s.conn.PID() }
 // Received is where the server's log ended when it last said so.
 func (s *Stream) Received() schemas.LSN { return schemas.LSN(s.received.Load()) }
 
+// Heard is when something was last read from the server. A stream that is read and
+// has nothing to say is asked for a sign of life with every status reply.
+func (s *Stream) Heard() time.Time { return time.Unix(0, s.conn.socket.heard.Load()) }
+
 // Buffered reports whether Next will return without waiting.
 func (s *Stream) Buffered() bool { return s.conn.wire.ready() }
 
@@ -104,6 +109,9 @@ func (s *Stream) Next(wait time.Duration) (*Event, error) {
 		kind, body, err := s.conn.wire.next()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			s.woken = s.interrupted.Swap(false)
+			if time.Since(s.Heard()) > s.conn.status {
+				s.ask.Store(true)
+			}
 			return nil, s.failure()
 		}
 		if err != nil {
@@ -204,15 +212,12 @@ func (s *Stream) wake() {
 	}
 }
 
-const (
-	statusEvery = time.Second // well below half of wal_sender_timeout
-	statusGap   = 20 * time.Millisecond
-)
+const statusGap = 20 * time.Millisecond
 
 // writeStatus is the one goroutine that writes.
 func (s *Stream) writeStatus() {
 	defer close(s.done)
-	ticker := time.NewTicker(statusEvery)
+	ticker := time.NewTicker(s.conn.status)
 	defer ticker.Stop()
 	gap := time.NewTimer(statusGap)
 	defer gap.Stop()
@@ -245,7 +250,7 @@ func (s *Stream) sendStatus() error {
 		return err
 	}
 	return pglogrepl.SendStandbyStatusUpdate(context.Background(), s.conn.pg, pglogrepl.StandbyStatusUpdate{
-		WALWritePosition: pglogrepl.LSN(s.confirmed.Load()),
+		WALWritePosition: pglogrepl.LSN(s.confirmed.Load()), ReplyRequested: s.ask.Swap(false),
 	})
 }
 
