@@ -1,0 +1,179 @@
+package capture_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/backstitch/backstitch/integration/testenv"
+	"github.com/backstitch/backstitch/producers/capture"
+	"github.com/backstitch/backstitch/schemas/registry"
+)
+
+const (
+	// envOwner turns this test binary into a source that runs until it is killed: the
+	// value is a creator.
+	envOwner = "BACKSTITCH_TEST_OWNER"
+	// envTakeOvers is how often each kind of take-over is measured; default once.
+	envTakeOvers = "BACKSTITCH_TEST_TAKEOVERS"
+	// takeOverWithin is what a take-over may take, from the fault to the successor's
+	// first committed checkpoint.
+	takeOverWithin = 5 * time.Second
+)
+
+// TestOwnerProcess is the process of an owner.
+func TestOwnerProcess(t *testing.T) {
+	var c creator
+	if err := json.Unmarshal([]byte(os.Getenv(envOwner)), &c); err != nil {
+		return // an ordinary run of the tests
+	}
+	config, err := pgx.ParseConfig(c.Source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg, err := registry.New(c.Registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := capture.New(capture.Config{Prefix: c.Prefix, Owner: "process", Partitions: 3, CreateTopics: true, Tables: c.Tables},
+		capture.Deps{Source: config, Kafka: []kgo.Opt{kgo.SeedBrokers(c.Brokers...)}, Registry: reg})
+	s.Start(t.Context())
+	<-s.Done()
+}
+
+// process starts an owner in a process of its own.
+func (r *rig) process() *exec.Cmd {
+	r.t.Helper()
+	value, err := json.Marshal(creator{Source: r.url, Registry: r.registryURL, Prefix: r.cfg.Prefix, Brokers: testenv.Kafka(r.t), Tables: r.cfg.Tables})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestOwnerProcess$")
+	cmd.Env = append(os.Environ(), envOwner+"="+string(value))
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // killed: that is its error
+	})
+	return cmd
+}
+
+// takenOver waits for the successor's first committed checkpoint, with writes going on
+// when busy, and returns how long after the fault it came.
+func (r *rig) takenOver(s *capture.Source, busy bool, fault func()) time.Duration {
+	r.t.Helper()
+	r.until("a stand-by", func() bool { return s.Status().State == capture.StateStandby })
+	before := s.Status().UpdatedAt
+	fault()
+	began := time.Now()
+	r.until("the successor's checkpoint", func() bool {
+		if busy {
+			r.exec("INSERT INTO t (v) VALUES ('x')")
+		}
+		st := s.Status()
+		return st.State == capture.StateRunning && st.UpdatedAt.After(before)
+	})
+	return time.Since(began)
+}
+
+const serial = `CREATE TABLE t (id serial PRIMARY KEY, v text)`
+
+// faults are the ways in which an owner falls silent. Each makes an owner, has it fall,
+// lets the zombie wake when the successor has worked, and returns the take-over's time.
+// Nothing of a zombie is in the topics, and the slot is where the successor put it.
+var faults = map[string]func(r *rig, busy bool) time.Duration{
+	"kill -9": func(r *rig, busy bool) time.Duration {
+		p := r.process()
+		return r.succeed(busy, func() { _ = p.Process.Kill() }, func() {})
+	},
+	"SIGSTOP": func(r *rig, busy bool) time.Duration {
+		p := r.process()
+		return r.succeed(busy, func() { _ = p.Process.Signal(syscall.SIGSTOP) }, func() { _ = p.Process.Signal(syscall.SIGCONT) })
+	},
+	"cut off from everything": func(r *rig, busy bool) time.Duration { return r.cutOff(busy, true, true) },
+	"cut off from Postgres":   func(r *rig, busy bool) time.Duration { return r.cutOff(busy, true, false) },
+	"cut off from Kafka":      func(r *rig, busy bool) time.Duration { return r.cutOff(busy, false, true) },
+}
+
+func (r *rig) cutOff(busy, postgres, kafka bool) time.Duration {
+	pg, k := newCable(r.t), newCable(r.t)
+	zombie := r.start(behind(pg, k), func(c *capture.Config, _ *capture.Deps) { c.Owner = "zombie" })
+	took := r.succeed(busy, func() { pg.set(postgres); k.set(kafka) }, func() { pg.set(false); k.set(false) })
+	r.until("the zombie to stand by", func() bool { return zombie.Status().State == capture.StateStandby })
+	if owner := zombie.Status().Owner; owner != "successor" {
+		r.t.Errorf("the zombie takes %q for the owner", owner)
+	}
+	return took
+}
+
+// succeed starts a stand-by beside an owner that works, has the owner fall, and wakes
+// it when its successor has worked.
+func (r *rig) succeed(busy bool, fault, wake func()) time.Duration {
+	r.t.Helper()
+	r.until("an owner", func() bool {
+		var active bool
+		r.scan(&active, "SELECT coalesce(bool_or(active), false) FROM pg_replication_slots WHERE slot_name = $1", "backstitch_"+r.cfg.Prefix)
+		c := r.checkpoint()
+		return active && c != nil && c.Backfill.FirstComplete
+	})
+	s := r.start(func(c *capture.Config, _ *capture.Deps) { c.Owner = "successor" })
+	took := r.takenOver(s, busy, fault)
+	for range 50 {
+		r.exec("INSERT INTO t (v) VALUES ('successor')")
+	}
+	r.caughtUp(s)
+	confirmed := r.slotPoint()
+	wake()
+	r.exec("UPDATE t SET v = 'awake'")
+	r.caughtUp(s)
+	if now := r.slotPoint(); now < confirmed {
+		r.t.Errorf("the slot went back from %s to %s", confirmed, now)
+	}
+	if s.Status().State != capture.StateRunning {
+		r.t.Errorf("the successor is %s after the zombie woke", s.Status().State)
+	}
+	r.verify(r.records())
+	return took
+}
+
+// invariants 2 and 10, hazards S14 and S15: a stand-by takes the source over within
+// 5 s, whatever silences the owner, with and without work; the owner that wakes after
+// that writes nothing, neither to the topics nor to the slot.
+func TestTakeOver(t *testing.T) {
+	testenv.RealKafka(t)
+	runs, err := strconv.Atoi(os.Getenv(envTakeOvers))
+	if err != nil {
+		runs = 1
+	}
+	for name, fault := range faults {
+		for _, busy := range []bool{true, false} {
+			title := name + ", idle"
+			if busy {
+				title = name + ", busy"
+			}
+			t.Run(title, func(t *testing.T) {
+				var took []time.Duration
+				for range runs {
+					r := newRig(t, serial, "t")
+					r.cfg.Heartbeat, r.cfg.GuardEvery = 0, 0 // as in a real run
+					took = append(took, fault(r, busy))
+				}
+				slices.Sort(took)
+				t.Logf("take-over of %d: p50 %s, max %s", runs, took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
+				if most := took[len(took)-1]; most > takeOverWithin {
+					t.Errorf("a take-over took %s", most)
+				}
+			})
+		}
+	}
+}
