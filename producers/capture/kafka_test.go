@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/backstitch/backstitch/producers/capture"
+	"github.com/backstitch/backstitch/producers/publisher"
 	"github.com/backstitch/backstitch/schemas"
 )
 
@@ -187,4 +188,89 @@ func TestLastCheckpointBehindAnAbort(t *testing.T) {
 	}
 	s = r.start()
 	r.caughtUp(s)
+}
+
+// hazard S13: a barrier stands under a key of its own, so that a compacted topic keeps
+// the checkpoint beside it.
+func TestBarrierKeepsTheCheckpoint(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, one, "t")
+	s := r.start()
+	r.caughtUp(s)
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := r.checkpoint()
+	pub, recovered, err := publisher.Open(t.Context(), publisher.Config{Prefix: r.cfg.Prefix, Kafka: r.kafka})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub.Close()
+	if recovered.Checkpoint == nil || recovered.Checkpoint.Position != before.Position {
+		t.Fatalf("behind the barrier stands %+v, want %+v", recovered.Checkpoint, before.Position)
+	}
+	client, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{schemas.CheckpointsTopic(r.cfg.Prefix): {0: kgo.NewOffset().AtStart()}}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	}, r.kafka...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	compacted := map[string]*kgo.Record{} // what compaction leaves
+	for barriers := 0; barriers < 2; {    // the source's and ours
+		fetches := client.PollFetches(t.Context())
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		for it := fetches.RecordIter(); !it.Done(); {
+			last := it.Next()
+			compacted[string(last.Key)] = last
+			if string(last.Key) == schemas.KeyBarrier {
+				barriers++
+			}
+		}
+	}
+	kept := compacted[schemas.KeyCheckpoint]
+	if kept == nil {
+		t.Fatal("compaction leaves no checkpoint")
+	}
+	if c, err := schemas.DecodeCheckpoint(kept.Value); err != nil || c.Position != before.Position {
+		t.Errorf("compaction leaves %s: %v", kept.Value, err)
+	}
+}
+
+// hazard S17: changes that come one by one are gathered: two Kafka transactions keep
+// their gap, and a transaction that would hold only a position waits for the heartbeat.
+func TestTransactionsKeepTheirGap(t *testing.T) {
+	t.Parallel()
+	const gap = 100 * time.Millisecond
+	r := newRig(t, one, "t")
+	s := r.start(func(c *capture.Config, _ *capture.Deps) { c.MinGap, c.Heartbeat = gap, time.Hour })
+	r.until("the first backfill", func() bool { return s.Status().FirstComplete && s.Status().Phase == "streaming" })
+	lsn, err := capture.Heartbeat(t.Context(), r.sql)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.until("the heartbeat", func() bool { return s.Status().Position.EndLSN >= lsn })
+	began, before := time.Now(), capture.Commits(s)
+	for i := range 200 {
+		r.exec("INSERT INTO t VALUES ($1, 'x')", i)
+	}
+	r.until("all of them", func() bool { return s.Status().Records == 200 })
+	if n, most := capture.Commits(s)-before, float64(time.Since(began)/gap)+2; n > most {
+		t.Errorf("%v transactions in %s, want at most %v", n, time.Since(began), most)
+	}
+	before = capture.Commits(s)
+	for range 20 {
+		r.exec("SELECT pg_logical_emit_message(true, 'somebody', 'x')")
+	}
+	emitted := time.Now()
+	r.until("the stream to have passed them", func() bool {
+		slot := s.Status().Slot
+		return slot.LagSeconds != nil && *slot.LagSeconds == 0 && slot.LookedAt.Sub(emitted) > time.Second
+	})
+	if n := capture.Commits(s) - before; n != 0 {
+		t.Errorf("%v transactions for positions alone", n)
+	}
 }

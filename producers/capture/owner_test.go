@@ -262,11 +262,12 @@ func TestLargeTransaction(t *testing.T) {
 }
 
 // hazard S19: a walsender that the server takes for its synchronous standby holds
-// the source, and gives the slot up.
+// the source, and gives the slot up. It is not tried again while the setting stands, and
+// goes on by itself once it does not.
 func TestSynchronousStandbyHolds(t *testing.T) {
 	t.Parallel()
 	r := newOwnRig(t, one, "t")
-	s := r.start()
+	s := r.start(func(c *capture.Config, _ *capture.Deps) { c.Recheck = 50 * time.Millisecond })
 	r.caughtUp(s)
 	r.alterSystem("synchronous_standby_names", "*")
 	r.until("a hold", func() bool { return s.Status().State == capture.StateFailed })
@@ -278,7 +279,17 @@ func TestSynchronousStandbyHolds(t *testing.T) {
 		r.scan(&active, "SELECT bool_or(active) FROM pg_replication_slots")
 		return !active
 	})
+	if n := strings.Count(r.logged(), "the source runs"); n != 1 {
+		t.Errorf("it ran %d times", n)
+	}
+	since := s.Status().Since
+	r.until("it to be looked at again", func() bool { return s.Status().Slot.LookedAt.After(since.Add(time.Second)) })
+	if st := s.Status(); st.State != capture.StateFailed || !st.Since.Equal(since) {
+		t.Errorf("held since %s, now %s since %s", since, st.State, st.Since)
+	}
 	r.alterSystem("synchronous_standby_names", "")
+	r.exec("INSERT INTO t VALUES (1, 'later')")
+	r.caughtUp(s)
 }
 
 // cdc.md E1, invariant 3: a commit that waits for a missing synchronous standby is
