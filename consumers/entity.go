@@ -37,6 +37,9 @@ const (
 	AwaitingConsent Status = "awaiting_consent"
 	// Released: its organization was cut over, nothing of it is written any more (invariant 12).
 	Released Status = "released"
+	// Dropped: it was parked, and a person gave it up (`parked drop`); its next change
+	// makes it pending again (invariant 6).
+	Dropped Status = "dropped"
 )
 
 // Reason says why an entity is not current. It is a metric label and an argument

@@ -55,7 +55,7 @@ func (tn *turn) orderMember() *verdict {
 
 // stuck says whether an organization waits only for a person.
 func stuck(p *ledger.Parent) bool {
-	return !p.Waiting && (p.Status == consumers.Parked || p.Status == consumers.AwaitingConsent || p.Status == consumers.Blocked)
+	return !p.Waiting && (p.Status == consumers.Parked || p.Status == consumers.Dropped || p.Status == consumers.AwaitingConsent || p.Status == consumers.Blocked)
 }
 
 // conflict is the verdict on a value that another entity holds (hazard A4); nil
@@ -79,7 +79,7 @@ func (tn *turn) conflict(ctx context.Context, k consumers.Key, c ledger.Claim) (
 			v.due, v.hasDue = 5*time.Minute, true
 		}
 		return v, nil
-	case !wanted(h) && (h.Status == consumers.Parked || h.Status == consumers.AwaitingConsent || h.Status == consumers.Blocked):
+	case !wanted(h) && (h.Status == consumers.Parked || h.Status == consumers.Dropped || h.Status == consumers.AwaitingConsent || h.Status == consumers.Blocked):
 		return &verdict{
 			status: consumers.Blocked, reason: consumers.ReasonBlockedByHolder, detail: "held by " + digest,
 			waits: []ledger.Claim{c}, due: 5 * time.Minute, hasDue: true,

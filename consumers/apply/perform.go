@@ -14,6 +14,7 @@ import (
 // that the turn goes on from what is known now.
 func (tn *turn) perform(ctx context.Context, p plan) (*verdict, error) {
 	c, st := p.calls[0], tn.s.state
+	tn.tellPlan(p)
 	if c.sets == nil {
 		if v, err := tn.consent(ctx); v != nil || err != nil {
 			return v, err
@@ -124,6 +125,7 @@ func (tn *turn) success(c call, a answer) (*verdict, error) {
 	if s.state.Key.Kind == consumers.Organization {
 		tn.wakeMembers = tn.wakeMembers || c.creates
 		tn.endMembers = tn.endMembers || c.sets == nil
+		tn.retryMembers = tn.retryMembers || c.step == stepUpdateOrganization
 	}
 	return nil, nil
 }

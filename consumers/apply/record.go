@@ -24,6 +24,7 @@ func (tn *turn) send(ctx context.Context, c call, deadline time.Time) (*verdict,
 	m := classify(err)
 	tn.metrics.call(c.step, m.outcome)
 	tn.metrics.seconds(c.step, tn.clock().Sub(start))
+	tn.called(c.step, m, err, start)
 	if m.outcome == outcomeRefused && !rescues(c.step) && stytch.ErrorType(err) != "cross_org_passwords_enabled" {
 		tn.incident(stytch.ErrorType(err))
 	} else {
@@ -37,6 +38,7 @@ func (tn *turn) finish(ctx context.Context, v *verdict) error {
 	if v.status == consumers.Parked && tn.incidents.tripped() { // hazard A13
 		v = deferred(consumers.ReasonHeld, 0)
 	}
+	tn.ended(v)
 	if err := tn.record(ctx, v); err != nil {
 		return err
 	}
@@ -56,7 +58,7 @@ func (tn *turn) record(ctx context.Context, v *verdict) error {
 		HashDigest: st.HashDigest, Adopted: st.Adopted, Losses: st.Losses,
 		Status: v.status, Reason: v.reason, Detail: v.detail, Attempts: st.Attempts, Waits: v.waits,
 		ReadWanted: st.ReadWanted || tn.second, Unmark: tn.unmark && !v.unknown, EndMembers: tn.endMembers,
-		WakeMembers: tn.wakeMembers,
+		WakeMembers: tn.wakeMembers, RetryMembers: tn.retryMembers, Events: tn.events,
 	}
 	switch {
 	case v.hasDue:
@@ -99,6 +101,6 @@ func (tn *turn) record(ctx context.Context, v *verdict) error {
 	if r.Reclaim {
 		tn.held = keep
 	}
-	tn.wakeMembers, tn.endMembers = false, false
+	tn.wakeMembers, tn.endMembers, tn.retryMembers, tn.events = false, false, false, nil
 	return nil
 }

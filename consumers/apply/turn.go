@@ -35,6 +35,9 @@ type turn struct {
 
 	wakeMembers, endMembers bool
 	second                  bool // read once more after a settle time (hazard A3)
+	retryMembers            bool // the organization's settings have changed
+	events                  []ledger.HistoryEvent
+	planned                 string // the steps that were told last
 }
 
 // verdict is how a turn ends.
@@ -70,6 +73,7 @@ func (a *Apply) turn(ctx context.Context, t *task) error {
 	}
 	tn := &turn{Apply: a, task: t}
 	tn.begin(st)
+	tn.came()
 	for range maxRounds {
 		v, err := tn.round(ctx)
 		if errors.Is(err, errStopped) && tn.unmark { // what the last call did is known: keep it
@@ -94,6 +98,9 @@ var evaluation = []consumers.Reason{consumers.ReasonEvaluation, consumers.Reason
 // wanted says whether an entity's turn has come: a revision that had none, or a
 // due time. What evaluation parked waits for another revision.
 func wanted(s *ledger.State) bool {
+	if s.Status == consumers.Dropped {
+		return s.Revision > s.Tried // a person gave the last one up
+	}
 	if s.Status == consumers.Parked && slices.Contains(evaluation, s.Reason) {
 		return false
 	}

@@ -20,7 +20,7 @@ type DueEntity struct {
 // Due lists what is due in partitions, longest due first.
 func (a *Applier) Due(ctx context.Context, partitions []int32, limit int) ([]DueEntity, error) {
 	rows, err := a.pool.Query(ctx, `SELECT kind, org_key, key, partition, lane FROM backstitch.entities
-		WHERE partition = ANY($1) AND due_at <= now() ORDER BY due_at LIMIT $2`, partitions, limit)
+		WHERE partition = ANY($1) AND due_at <= now() AND status <> 'dropped' ORDER BY due_at LIMIT $2`, partitions, limit)
 	if err != nil {
 		return nil, fmt.Errorf("look for what is due: %w", redact.SQLError(err))
 	}

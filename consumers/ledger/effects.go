@@ -14,19 +14,25 @@ const (
 		FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[]) AS o(org_key, stytch_id, partition, term)
 		WHERE e.kind = 'member' AND e.org_key = o.org_key
 		  AND (e.status IN ('deferred', 'blocked') OR e.status = 'current' AND e.desired IS NOT NULL AND e.stytch_id IS NULL
-		    OR e.stytch_id IS NOT NULL AND e.org_stytch_id IS DISTINCT FROM o.stytch_id) AND` + heldSQL
+		    OR e.status <> 'dropped' AND e.stytch_id IS NOT NULL AND e.org_stytch_id IS DISTINCT FROM o.stytch_id) AND` + heldSQL
 
 	endMembersSQL = `UPDATE backstitch.entities e SET
 		  applied = '{}', org_stytch_id = NULL, stytch_id = NULL, password_id = NULL, hash_digest = NULL, losses = '{}', attempts = 0,
 		  consent_id = NULL, adopted = false,
-		  status = CASE WHEN e.status = 'parked' AND e.reason IN ('evaluation_error', 'duplicate_key', 'incomplete_row') THEN e.status
+		  status = CASE WHEN e.status = 'dropped' OR e.status = 'parked' AND e.reason IN ('evaluation_error', 'duplicate_key', 'incomplete_row') THEN e.status
 		                WHEN e.desired IS NULL THEN 'current' ELSE 'pending' END,
 		  reason = CASE WHEN e.status = 'parked' AND e.reason IN ('evaluation_error', 'duplicate_key', 'incomplete_row') THEN e.reason END,
-		  detail = NULL, due_at = CASE WHEN e.desired IS NOT NULL THEN now() END,
+		  detail = NULL, due_at = CASE WHEN e.desired IS NOT NULL AND e.status <> 'dropped' THEN now() END,
 		  tried_revision = CASE WHEN e.desired IS NULL THEN e.revision ELSE e.tried_revision END,
 		  applied_revision = CASE WHEN e.desired IS NULL THEN e.revision ELSE e.applied_revision END, applied_at = now()
 		FROM unnest($1::text[], $2::int[], $3::bigint[]) AS o(org_key, partition, term)
 		WHERE e.kind = 'member' AND e.org_key = o.org_key AND` + heldSQL
+
+	// What Stytch refused of members for reasons that lie in their organization's settings.
+	retryMembersSQL = `UPDATE backstitch.entities e SET due_at = now()
+		FROM unnest($1::text[], $2::int[], $3::bigint[]) AS o(org_key, partition, term)
+		WHERE e.kind = 'member' AND e.org_key = o.org_key AND e.status = 'parked'
+		  AND e.reason IN ('refused', 'domain_claimed', 'invalid_field', 'invalid_role', 'invalid_email') AND` + heldSQL
 
 	endClaimsSQL = `DELETE FROM backstitch.claims c USING unnest($1::text[], $2::int[], $3::bigint[]) AS o(org_key, partition, term)
 		WHERE c.kind = 'member' AND c.org_key = o.org_key AND` + heldSQL
@@ -36,7 +42,7 @@ const (
 // the records needs it. They come after the records: a row that is recorded and
 // woken in one batch ends up woken.
 func effects(batch *pgx.Batch, records []Record) {
-	var wake, end, reclaim orgs
+	var wake, end, retry, reclaim orgs
 	var reclaimed []consumers.Key
 	var keep, waits claimRows
 	scopes := map[string]bool{}
@@ -47,6 +53,9 @@ func effects(batch *pgx.Batch, records []Record) {
 		if r.EndMembers {
 			end.add(r)
 			scopes[r.Key.Organization] = true
+		}
+		if r.RetryMembers {
+			retry.add(r)
 		}
 		if r.Reclaim {
 			reclaim.add(r)
@@ -65,6 +74,9 @@ func effects(batch *pgx.Batch, records []Record) {
 	}
 	if len(wake.keys) > 0 {
 		batch.Queue(wakeMembersSQL, wake.keys, wake.ids, wake.partitions, wake.terms)
+	}
+	if len(retry.keys) > 0 {
+		batch.Queue(retryMembersSQL, retry.keys, retry.partitions, retry.terms)
 	}
 	if len(reclaimed) > 0 {
 		kinds, orgKeys, ids := keyColumns(reclaimed)

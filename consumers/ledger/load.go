@@ -52,6 +52,9 @@ type State struct {
 	Desired   map[string]any // nil: gone; numbers are json.Number
 	Earned    bool
 	Committed *time.Time // the source's commit time
+	CommitLSN schemas.LSN
+	Cause     string // why the revision was made: change, audit, sweep, mapping
+	Table     string // whose change it was, or ""
 
 	Applied        Applied
 	OrganizationID string // of a member: the Stytch organization that it was made in (hazard A10)
@@ -82,7 +85,8 @@ SELECT x.n, e.partition, e.lane, e.revision, e.tried_revision, e.desired, e.earn
        coalesce(e.consent_id, 0), c.approved_at IS NOT NULL, e.read_wanted, e.released_at IS NOT NULL,
        m.step, coalesce(m.term, 0), m.maybe, coalesce(extract(epoch FROM m.settle_until - now()), 0)::float8,
        o.key IS NOT NULL, coalesce(o.stytch_id, ''), o.desired IS NULL, coalesce(o.adopted, false), o.released_at IS NOT NULL,
-       coalesce(o.status, ''), coalesce(o.reason, ''), coalesce(o.revision > o.tried_revision OR o.due_at <= now(), false)
+       coalesce(o.status, ''), coalesce(o.reason, ''), coalesce(o.revision > o.tried_revision OR o.due_at <= now(), false),
+       e.commit_lsn, e.wake_reason, coalesce(e.source_table, '')
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS x(kind, org_key, key, n)
 JOIN backstitch.entities e USING (kind, org_key, key)
 LEFT JOIN backstitch.marks m USING (kind, org_key, key)
@@ -124,15 +128,18 @@ func scanState(rows pgx.Rows) (int64, *State, error) {
 		known                   bool
 		losses                  []string
 		desired, applied, maybe []byte
+		lsn                     int64
 	)
 	err := rows.Scan(&n, &s.Partition, &s.Lane, &s.Revision, &s.Tried, &desired, &s.Earned, &s.Committed,
 		&applied, &s.OrganizationID, &s.StytchID, &s.PasswordID, &s.HashDigest, &s.Adopted, &losses,
 		&s.Status, &s.Reason, &s.Due, &s.Later, &s.Attempts, &s.ConsentID, &s.Consented, &s.ReadWanted, &s.Released,
 		&step, &m.Term, &maybe, &settle,
-		&known, &p.StytchID, &p.Gone, &p.Adopted, &p.Released, &p.Status, &p.Reason, &p.Waiting)
+		&known, &p.StytchID, &p.Gone, &p.Adopted, &p.Released, &p.Status, &p.Reason, &p.Waiting,
+		&lsn, &s.Cause, &s.Table)
 	if err != nil {
 		return 0, nil, fmt.Errorf("load an entity: %w", redact.SQLError(err))
 	}
+	s.CommitLSN = schemas.LSN(lsn)
 	for _, d := range []struct {
 		raw  []byte
 		into any

@@ -47,21 +47,29 @@ type Record struct {
 	WakeMembers bool
 	// EndMembers: this organization was deleted, and its members with it (hazard A11).
 	EndMembers bool
+	// RetryMembers: what Stytch refused of this organization's members is tried again,
+	// because its settings have changed.
+	RetryMembers bool
+	// Events go into the entity's history, in the same statement.
+	Events []HistoryEvent
 }
+
+// historyRing is how many rows of history an entity keeps.
+const historyRing = "20"
 
 // An evaluation that failed meanwhile, and a newer revision, win over the outcome.
 const recordSQL = `
 WITH input AS (
   SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::bigint[], $6::bigint[],
       $7::text[], $8::text[], $9::text[], $10::text[], $11::bytea[], $12::bool[], $13::text[],
-      $14::text[], $15::text[], $16::text[], $17::bigint[], $18::int[], $19::bigint[], $20::bool[], $21::bool[]) WITH ORDINALITY
+      $14::text[], $15::text[], $16::text[], $17::bigint[], $18::int[], $19::bigint[], $20::bool[], $21::bool[], $22::text[]) WITH ORDINALITY
     AS i(kind, org_key, key, partition, term, revision, applied, organization_id, stytch_id, password_id, hash_digest, adopted, losses,
-         status, reason, detail, due_ms, attempts, consent_id, read_wanted, unmark, n)),
+         status, reason, detail, due_ms, attempts, consent_id, read_wanted, unmark, events, n)),
 %s,
 unmarked AS (
   DELETE FROM backstitch.marks m USING input i JOIN lease USING (partition, term)
-  WHERE (m.kind, m.org_key, m.key) = (i.kind, i.org_key, i.key) AND i.unmark)
-UPDATE backstitch.entities e SET
+  WHERE (m.kind, m.org_key, m.key) = (i.kind, i.org_key, i.key) AND i.unmark),
+recorded AS (UPDATE backstitch.entities e SET
   applied = i.applied::jsonb, org_stytch_id = nullif(i.organization_id, ''), stytch_id = nullif(i.stytch_id, ''),
   password_id = nullif(i.password_id, ''), hash_digest = i.hash_digest, adopted = i.adopted,
   losses = CASE WHEN i.losses = '' THEN '{}' ELSE string_to_array(i.losses, ',') END,
@@ -73,13 +81,18 @@ UPDATE backstitch.entities e SET
   due_at = CASE WHEN e.revision > i.revision THEN now()
                 WHEN i.status = 'awaiting_consent' AND EXISTS (SELECT FROM backstitch.consents c WHERE c.id = i.consent_id AND c.approved_at IS NOT NULL) THEN now()
                 ELSE now() + i.due_ms * interval '1 ms' END,
-  attempts = i.attempts, consent_id = nullif(i.consent_id, 0), read_wanted = i.read_wanted,
+  turns = e.turns + (i.events <> '')::int, attempts = i.attempts, consent_id = nullif(i.consent_id, 0), read_wanted = i.read_wanted,
   tried_revision = greatest(e.tried_revision, i.revision),
   applied_revision = CASE WHEN i.status = 'current' THEN greatest(e.applied_revision, i.revision) ELSE e.applied_revision END,
   applied_at = CASE WHEN i.status = 'current' THEN now() ELSE e.applied_at END
 FROM input i JOIN lease USING (partition, term)
 WHERE (e.kind, e.org_key, e.key) = (i.kind, i.org_key, i.key)
-RETURNING i.n`
+RETURNING i.n, i.kind, i.org_key, i.key, i.revision, i.events, e.turns),
+told AS (
+  INSERT INTO backstitch.history (kind, org_key, key, slot, revision, events)
+  SELECT kind, org_key, key, mod(turns, ` + historyRing + `), revision, events::jsonb FROM recorded WHERE events <> ''
+  ON CONFLICT (kind, org_key, key, slot) DO UPDATE SET at = now(), revision = excluded.revision, events = excluded.events)
+SELECT n FROM recorded`
 
 var recordQuery = fmt.Sprintf(recordSQL, leaseLock("$4::int[]"))
 
@@ -135,6 +148,7 @@ func recordArgs(records []Record) ([]any, error) {
 		digests                                                       = make([][]byte, n)
 		adopted, reads, unmark                                        = make([]bool, n), make([]bool, n), make([]bool, n)
 		due                                                           = make([]*int64, n)
+		events                                                        = make([]string, n)
 	)
 	for i, r := range records {
 		if r.Applied == nil {
@@ -143,6 +157,13 @@ func recordArgs(records []Record) ([]any, error) {
 		raw, err := json.Marshal(r.Applied)
 		if err != nil {
 			return nil, errors.New("record an outcome: a field holds something that JSON cannot") // invariant 8: err may quote it
+		}
+		if len(r.Events) > 0 {
+			told, err := json.Marshal(r.Events)
+			if err != nil {
+				return nil, errors.New("record an outcome: an event holds something that JSON cannot")
+			}
+			events[i] = string(told)
 		}
 		keys[i], partitions[i], terms[i], revisions[i] = r.Key, r.Partition, r.Term, r.Revision
 		applied[i], orgs[i], ids[i], passwords[i], digests[i] = string(raw), r.OrganizationID, r.StytchID, r.PasswordID, r.HashDigest
@@ -162,6 +183,6 @@ func recordArgs(records []Record) ([]any, error) {
 	kinds, orgKeys, entityKeys := keyColumns(keys)
 	return []any{
 		kinds, orgKeys, entityKeys, partitions, terms, revisions, applied, orgs, ids, passwords, digests, adopted, losses,
-		status, reason, detail, due, attempts, consents, reads, unmark,
+		status, reason, detail, due, attempts, consents, reads, unmark, events,
 	}, nil
 }
