@@ -24,7 +24,7 @@ func (x *session) startWatching(ctx context.Context) {
 	}
 	x.live.Store(x)
 	select {
-	case x.Source.wake <- struct{}{}:
+	case x.wake <- struct{}{}:
 	default:
 	}
 	x.watch.Go(func() {

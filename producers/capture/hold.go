@@ -45,15 +45,15 @@ func (s *Source) hold(ctx context.Context, stopping <-chan struct{}) error {
 	select {
 	case <-stopping:
 		cancel()
-		<-asked
+		_ = <-asked // ended by the cancel
 		return nil
 	case <-again:
 		cancel()
-		<-asked
+		_ = <-asked // ended by the cancel
 		return ctx.Err()
 	case <-s.over:
 		cancel()
-		<-asked
+		_ = <-asked // ended by the cancel
 		s.dropExceeded(ctx)
 		return ctx.Err()
 	case err := <-asked:

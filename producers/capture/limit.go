@@ -64,8 +64,10 @@ func (g *guardian) tell(ctx context.Context, x *session, r *slotRow) {
 
 // warnSilent says how long the disk lasts while Kafka takes no commits.
 func (g *guardian) warnSilent(ctx context.Context, s *SlotStatus, since time.Time) {
-	args := []any{"slot", s.Name, "silent_for", time.Since(since).Round(time.Second).String(), "retained_bytes", s.RetainedBytes,
-		"growth_bytes_per_hour", int64(s.GrowthBytesPerSecond * 3600)}
+	args := []any{
+		"slot", s.Name, "silent_for", time.Since(since).Round(time.Second).String(),
+		"retained_bytes", s.RetainedBytes, "growth_bytes_per_hour", int64(s.GrowthBytesPerSecond * 3600),
+	}
 	if s.SecondsLeft != nil {
 		args = append(args, "lasts_for", (time.Duration(*s.SecondsLeft) * time.Second).String())
 	}

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -176,4 +177,50 @@ func TestTakeOver(t *testing.T) {
 			})
 		}
 	}
+}
+
+// hazards S14 and S15: a Kafka that is gone for everybody for longer than an owner's
+// patience starts no war over the source. The slot is given up and nobody takes it;
+// when Kafka is back one instance goes on, and fences once.
+func TestKafkaIsGoneForEverybody(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, serial, "t")
+	cable := newCable(t)
+	r.kafka = append(r.kafka, kgo.Dialer(cable.dial))
+	patient := func(c *capture.Config, _ *capture.Deps) { c.GiveUp = time.Second }
+	first := r.start(patient)
+	r.caughtUp(first)
+	second := r.start(patient)
+	r.until("a stand-by", func() bool { return second.Status().State == capture.StateStandby })
+	active := func() (yes bool) {
+		r.scan(&yes, "SELECT coalesce(bool_or(active), false) FROM pg_replication_slots WHERE slot_name = $1", "backstitch_"+r.cfg.Prefix)
+		return yes
+	}
+	cable.set(true)
+	r.exec("INSERT INTO t (v) VALUES ('x')")
+	r.until("the slot to be given up", func() bool { return !active() })
+	quiet := time.Now()
+	r.until("three seconds in which nobody takes it", func() bool {
+		if active() {
+			t.Fatal("an instance without Kafka took the slot")
+		}
+		return time.Since(quiet) > 3*time.Second
+	})
+	cable.set(false)
+	back := time.Now()
+	running := func(s *capture.Source) bool { return s.Status().State == capture.StateRunning }
+	standing := func(s *capture.Source) bool { return s.Status().State == capture.StateStandby }
+	r.until("one owner", func() bool {
+		return running(first) && standing(second) || running(second) && standing(first)
+	})
+	t.Logf("an owner %s after Kafka was back", time.Since(back).Round(time.Millisecond))
+	owner := first
+	if running(second) {
+		owner = second
+	}
+	r.caughtUp(owner)
+	if n := strings.Count(r.logged(), "the source runs"); n != 2 {
+		t.Errorf("the source ran %d times, want twice", n)
+	}
+	r.verify(r.records())
 }

@@ -107,7 +107,7 @@ func (p *Publisher) Probe(ctx context.Context) error {
 }
 
 // ErrUnreachable says that the brokers which a transaction needs do not answer.
-var ErrUnreachable = errors.New("Kafka cannot be reached")
+var ErrUnreachable = errors.New("the brokers of Kafka cannot be reached")
 
 func (p *Publisher) answered() {
 	p.heard.Store(time.Now().UnixNano())
@@ -118,10 +118,7 @@ func (p *Publisher) answered() {
 // work notices too that it is cut off. It returns nil when ctx ends, and fails when
 // Kafka has not answered for as long as a transaction may take (hazard S15).
 func (p *Publisher) Watch(ctx context.Context, every time.Duration) error {
-	for {
-		if err := pause(ctx, every); err != nil {
-			return nil
-		}
+	for pause(ctx, every) == nil {
 		if p.busy.Load() { // has a bound of its own
 			continue
 		}
@@ -137,6 +134,7 @@ func (p *Publisher) Watch(ctx context.Context, every time.Duration) error {
 			return err
 		}
 	}
+	return nil
 }
 
 // batchLimit is how large a record batch of a topic may be. Large enough for one
