@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/backstitch/backstitch/internal/stage"
@@ -33,9 +34,10 @@ func (s *Source) hold(ctx context.Context, stopping <-chan struct{}) error {
 	waitCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	asked := make(chan error, 1)
-	go func() {
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
 		asked <- publisher.AwaitRequest(waitCtx, publisher.Config{Prefix: s.cfg.Prefix, Kafka: s.deps.Kafka, Logger: s.log}, s.tried)
-	}()
+	})
 	var again <-chan time.Time
 	if !final(held) {
 		timer := time.NewTimer(s.cfg.Recheck)
@@ -45,15 +47,15 @@ func (s *Source) hold(ctx context.Context, stopping <-chan struct{}) error {
 	select {
 	case <-stopping:
 		cancel()
-		_ = <-asked // ended by the cancel
+		waiting.Wait()
 		return nil
 	case <-again:
 		cancel()
-		_ = <-asked // ended by the cancel
+		waiting.Wait()
 		return ctx.Err()
 	case <-s.over:
 		cancel()
-		_ = <-asked // ended by the cancel
+		waiting.Wait()
 		s.dropExceeded(ctx)
 		return ctx.Err()
 	case err := <-asked:
