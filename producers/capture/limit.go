@@ -51,7 +51,7 @@ func (g *guardian) tell(ctx context.Context, x *session, r *slotRow) {
 	g.status.set(func(st *Status) { st.Slot, st.KafkaSilentSince = s, silent })
 	g.measure(&s)
 	if crossed && (x != nil || !s.Active) {
-		g.log.WarnContext(ctx, "the slot makes the source's server keep more log than slot_max_retained",
+		g.log.WarnContext(ctx, "the slot makes the source's server keep more log than slot.max_retained",
 			"slot", s.Name, "retained_bytes", s.RetainedBytes, "max_retained_bytes", s.MaxRetained, "on_exceed", g.cfg.SlotOnExceed)
 	}
 	if silent == nil || !s.Exists {
@@ -179,7 +179,7 @@ func (s *Source) tryDropExceeded(ctx context.Context) error {
 
 func (s *Source) holdExceeded() error {
 	slot := s.Status().Slot
-	return stage.Hold(fixAll+", once the log can be read as fast as it is written, or with a larger source.slot_max_retained",
-		"slot %s made the source's server keep %d bytes of log, more than source.slot_max_retained (%d), and was dropped to protect its disk (source.slot_on_exceed: drop): the changes since %s are in no topic",
+	return stage.Hold(fixAll+", once the log can be read as fast as it is written, or with a larger source.slot.max_retained",
+		"slot %s made the source's server keep %d bytes of log, more than source.slot.max_retained (%d), and was dropped to protect its disk (source.slot.on_exceed: drop): the changes since %s are in no topic",
 		s.cfg.Slot, slot.RetainedBytes, s.cfg.SlotMaxRetained, slot.ConfirmedLSN)
 }

@@ -43,7 +43,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		safe:       gauge("slot_safe_bytes", "How much more log may be written before the server gives the slot up; +Inf without max_slot_wal_keep_size."),
 		left:       gauge("slot_remaining_seconds", "How long until the slot retains more than it may, or is given up by the server, if its position does not move; +Inf without a limit."),
 		growth:     gauge("slot_growth_bytes_per_second", "How fast the server's write-ahead log grows, over the last minute."),
-		overLimit:  gauge("slot_over_limit", "1 while the slot retains more than source.slot_max_retained."),
+		overLimit:  gauge("slot_over_limit", "1 while the slot retains more than source.slot.max_retained."),
 		committed:  gauge("last_commit_timestamp_seconds", "Commit time at the source of the last change that is committed in Kafka."),
 	}
 	if r != nil {

@@ -108,7 +108,7 @@ func TestGuardianWatchesWhileKafkaIsDown(t *testing.T) {
 	r.writeLog(megabyte)
 	looked := s.Status().Slot.LookedAt
 	r.until("another look", func() bool { return s.Status().Slot.LookedAt.After(looked) })
-	if n := strings.Count(r.logged(), "keep more log than slot_max_retained"); n != 1 {
+	if n := strings.Count(r.logged(), "keep more log than slot.max_retained"); n != 1 {
 		t.Errorf("it warned %d times, want once a crossing", n)
 	}
 	if !r.report().Exists {
@@ -120,7 +120,7 @@ func TestGuardianWatchesWhileKafkaIsDown(t *testing.T) {
 	}
 }
 
-// slot_on_exceed: drop. The slot goes, whether Kafka answers or not, whether the source
+// slot.on_exceed: drop. The slot goes, whether Kafka answers or not, whether the source
 // runs or is held, and the source is held with the way out.
 func TestSlotIsDroppedBeyondTheLimit(t *testing.T) {
 	t.Parallel()
@@ -136,7 +136,7 @@ func TestSlotIsDroppedBeyondTheLimit(t *testing.T) {
 	r.until("the slot to be dropped", func() bool { return !r.report().Exists })
 	r.until("a hold", func() bool { return s.Held() != nil })
 	held := s.Held()
-	if !strings.Contains(held.Reason, "slot_max_retained") || !strings.HasPrefix(held.Fix, "Run `backstitch backfill --all`") {
+	if !strings.Contains(held.Reason, "slot.max_retained") || !strings.HasPrefix(held.Fix, "Run `backstitch backfill --all`") {
 		t.Errorf("held: %v", held)
 	}
 }
