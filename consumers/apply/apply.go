@@ -47,6 +47,9 @@ type Apply struct {
 	failed    chan error   // the first failure of a turn
 	state     atomic.Value // string, for Status
 
+	held    atomic.Pointer[stage.Held] // an incident is open: no calls
+	doubted map[int32]bool             // partitions that seemed lost at the last look; of watch
+
 	shared atomic.Bool // the project shares passwords between organizations: none can be deleted
 
 	found struct { // hazard A17
@@ -92,9 +95,14 @@ func (a *Apply) Err() error { return a.stage.Err() }
 
 // serve joins the parts: whatever fails first stops the rest.
 func (a *Apply) serve(ctx context.Context, stopping <-chan struct{}) error {
+	if ok, err := a.ready(ctx, stopping); err != nil || !ok {
+		return err
+	}
 	if err := a.checkTopics(ctx); err != nil {
 		return err
 	}
+	ctx, cut := context.WithCancel(ctx)
+	defer cut()
 	group, err := a.join()
 	if err != nil {
 		return err
@@ -121,11 +129,15 @@ func (a *Apply) serve(ctx context.Context, stopping <-chan struct{}) error {
 	taking, stopTaking := context.WithCancel(ctx)
 	intake.Go(func() error { return a.soft(group.poll(taking)) })
 	intake.Go(func() error { return a.soft(a.pollDue(taking)) })
+	intake.Go(func() error { return a.soft(a.watch(taking)) })
 
 	select {
 	case <-stopping:
 	case <-ctx.Done():
 	case err = <-a.failed:
+		if _, held := stage.AsHeld(err); !held { // who lost the ledger cannot end its turns
+			defer time.AfterFunc(cutAfter, cut).Stop()
+		}
 	}
 	a.halt()
 	stopTaking()
@@ -152,6 +164,10 @@ func (a *Apply) work(ctx context.Context, lane schemas.Lane) {
 	for {
 		t := a.sched.next(lane)
 		if t == nil {
+			return
+		}
+		if a.held.Load() != nil && !a.waitHeld() {
+			a.sched.finish(t)
 			return
 		}
 		err := a.turn(ctx, t)
@@ -195,13 +211,39 @@ func (a *Apply) soft(err error) error {
 	return nil
 }
 
-// incident notes a call's permanent error and fails the connector when one error
-// has become the rule (hazard A13).
-func (a *Apply) incident(errorType string) {
-	if a.incidents.add(errorType) {
-		a.fail(stage.Hold("Find out what Stytch refuses and why (its status page, the project's settings, the mapping), then start again and run `backstitch parked retry`",
-			"more than %d of the last %d calls to Stytch ended in %s: nothing more is parked for it", incidentLimit, incidentWindow, errorType))
+// incident notes a call's permanent error. When one error has become the rule, it
+// asks a person, and no instance makes calls until the answer (hazard A13).
+func (a *Apply) incident(ctx context.Context, errorType string) error {
+	if !a.incidents.add(errorType) {
+		return nil
 	}
+	question := fmt.Sprintf("More than %d of the last %d calls to Stytch ended in %s. Nothing more is sent or parked for it. May apply go on, and try again what was?",
+		incidentLimit, incidentWindow, errorType)
+	c, err := ledger.Ask(ctx, a.pool, ledger.ConsentIncident, errorType, question)
+	if err == nil && c.Approved() { // the last answer was for the last incident
+		if err = a.ledger.EndIncidents(ctx); err == nil {
+			c, err = ledger.Ask(ctx, a.pool, ledger.ConsentIncident, errorType, question)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	a.holdFor(c.ID, c.Question)
+	return nil
+}
+
+// waitHeld waits until the incident is over; false when the drain began.
+func (a *Apply) waitHeld() bool {
+	for a.held.Load() != nil {
+		timer := time.NewTimer(watchEvery / 5)
+		select {
+		case <-a.stopping:
+			timer.Stop()
+			return false
+		case <-timer.C:
+		}
+	}
+	return true
 }
 
 func (a *Apply) jitter(n int64) int64 { return rand.Int64N(max(n, 1)) }

@@ -54,6 +54,9 @@ type Config struct {
 	AssumeEmailsVerified bool
 	// Owner names this instance in the leases. Default: host and process id.
 	Owner string
+	// Digest is that of this instance's mapping and policies: with another than the
+	// accepted one it stands by, outside of the group (hazard C23). "": not compared.
+	Digest string
 }
 
 func (c Config) withDefaults() Config {

@@ -163,20 +163,33 @@ func TestIncidentStopsParking(t *testing.T) { // hazard A13
 	for i := range 80 {
 		w.want(member("0", fmt.Sprint(i)), memberState(fmt.Sprintf("user%d@example.com", i)))
 	}
-	<-a.Done()
-	held, ok := asHeld(a.Err())
-	if !ok || !strings.Contains(held.Reason, "invalid_email") {
-		t.Fatalf("ended with %v, want a hold that names the error", a.Err())
+	b := w.start() // another instance, which met nothing itself
+	w.eventually("every instance is held", func() (bool, string) { return a.Held() != nil && b.Held() != nil, w.status(member("0", "79")) })
+	if h := b.Held(); !strings.Contains(h.Reason, "invalid_email") || !strings.Contains(h.Fix, "approve") {
+		t.Errorf("held with %v", h)
 	}
+	w.eventually("no turn runs", func() (bool, string) {
+		return w.count("SELECT count(*) FROM backstitch.marks") == 0, "marks"
+	})
+	f.Remove()
 	if n := w.count("SELECT count(*) FROM backstitch.entities WHERE status = 'parked'"); n > incidentLimit {
 		t.Errorf("%d are parked, want at most %d", n, incidentLimit)
 	}
-	f.Remove()
-	if _, err := ledger.RetryParked(t.Context(), w.pool, consumers.ReasonInvalidEmail); err != nil {
+	seq := w.sim.Seq()
+	if err := w.stop(a); err != nil { // a restart does not clear it
 		t.Fatal(err)
 	}
-	w.start()
-	w.equal()
+	c := w.start()
+	w.eventually("the new instance is held", func() (bool, string) { return c.Held() != nil, "" })
+	w.want(member("0", "later"), memberState("later@example.com"))
+	if w.sim.Seq() != seq {
+		t.Errorf("%d calls while an incident is open", w.sim.Seq()-seq)
+	}
+	id := w.count("SELECT id FROM backstitch.consents WHERE kind = 'incident' AND done_at IS NULL")
+	if _, err := ledger.Approve(t.Context(), w.pool, id, "test"); err != nil {
+		t.Fatal(err)
+	}
+	w.equal() // what was parked is tried again too
 }
 
 func TestWrongCredentialsStopTheConnector(t *testing.T) { // invariant 6

@@ -46,3 +46,10 @@ func (i *incidents) tripped() bool {
 	defer i.mu.Unlock()
 	return i.which != ""
 }
+
+// reset begins to count anew.
+func (i *incidents) reset() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.last, i.next, i.count, i.which = [incidentWindow]string{}, 0, nil, ""
+}

@@ -90,7 +90,7 @@ func TestZombieNeitherWritesNorRecords(t *testing.T) { // invariants 3, 4 and 10
 	w.want(k, memberState("user@example.com", "name", "two"))
 	<-standing
 	// What a rebalance does once the group thinks that the owner is dead.
-	if _, err := ledger.NewApplier(w.pool).TakeLeases(context.Background(), "successor", []int32{0}); err != nil {
+	if _, err := ledger.NewApplier(w.pool).TakeLeases(context.Background(), "successor", "", []int32{0}); err != nil {
 		t.Fatal(err)
 	}
 	successor, err := New(func() Config { c := w.cfg; c.Name += "-successor"; c.Owner = "successor"; return c }(), Deps{Ledger: w.pool, Client: w.client, Kafka: w.brokers})

@@ -42,6 +42,8 @@ func (tn *turn) perform(ctx context.Context, p plan) (*verdict, error) {
 		return nil, err
 	case m.Lost:
 		return nil, errLost
+	case m.Incident:
+		return deferred(consumers.ReasonHeld, 0), nil
 	case m.Holder != nil:
 		return tn.conflict(ctx, *m.Holder, m.Claim)
 	case !m.Marked: // a call that this turn knows nothing of

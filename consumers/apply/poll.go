@@ -89,9 +89,9 @@ func (a *Apply) join() (*group, error) {
 	}
 	opts := append(slices.Clone(a.seeds),
 		kgo.ConsumerGroup(Group(a.cfg.Name)), kgo.ConsumeTopics(topics...), kgo.Balancers(kgo.RangeBalancer()),
-		// the default of 45 s is how long a killed instance's partitions stand still;
+		// the least that brokers take by default (group.min.session.timeout.ms): it is how long a killed instance's partitions stand still;
 		// who is thrown out for being slow meets its successor's leases
-		kgo.SessionTimeout(10*time.Second), kgo.HeartbeatInterval(2*time.Second),
+		kgo.SessionTimeout(6*time.Second), kgo.HeartbeatInterval(1500*time.Millisecond),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.AutoCommitMarks(), kgo.AutoCommitInterval(time.Second),
 		kgo.OnPartitionsAssigned(g.onAssigned), kgo.OnPartitionsRevoked(g.onRevoked), kgo.OnPartitionsLost(g.onLost),
@@ -237,7 +237,7 @@ func (g *group) onAssigned(ctx context.Context, client *kgo.Client, topics map[s
 	if len(numbers) == 0 {
 		return
 	}
-	leases, err := g.ledger.TakeLeases(ctx, g.cfg.Owner, numbers)
+	leases, err := g.ledger.TakeLeases(ctx, g.cfg.Owner, g.cfg.Digest, numbers)
 	if err != nil {
 		g.fail(err)
 		return

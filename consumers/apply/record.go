@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,17 +26,18 @@ func (tn *turn) send(ctx context.Context, c call, deadline time.Time) (*verdict,
 	tn.metrics.call(c.step, m.outcome)
 	tn.metrics.seconds(c.step, tn.clock().Sub(start))
 	tn.called(c.step, m, err, start)
+	refused := ""
 	if m.outcome == outcomeRefused && !rescues(c.step) && stytch.ErrorType(err) != "cross_org_passwords_enabled" {
-		tn.incident(stytch.ErrorType(err))
-	} else {
-		tn.incident("")
+		refused = stytch.ErrorType(err)
 	}
-	return tn.consequence(ctx, c, a, m, err)
+	failed := tn.incident(ctx, refused)
+	v, cerr := tn.consequence(ctx, c, a, m, err)
+	return v, errors.Join(cerr, failed)
 }
 
 // finish records how the turn ends.
 func (tn *turn) finish(ctx context.Context, v *verdict) error {
-	if v.status == consumers.Parked && tn.incidents.tripped() { // hazard A13
+	if v.status == consumers.Parked && (tn.incidents.tripped() || tn.Apply.held.Load() != nil) { // hazard A13
 		v = deferred(consumers.ReasonHeld, 0)
 	}
 	tn.ended(v)

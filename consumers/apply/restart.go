@@ -25,7 +25,7 @@ const restartAfter = time.Second
 func (a *Apply) run(ctx context.Context, stopping <-chan struct{}) error {
 	for {
 		err := a.current.Load().serve(ctx, stopping)
-		if err == nil || ctx.Err() != nil || !lostServer(err) {
+		if err == nil || ctx.Err() != nil || !again(err) {
 			return err
 		}
 		select {
@@ -33,7 +33,7 @@ func (a *Apply) run(ctx context.Context, stopping <-chan struct{}) error {
 			return err
 		default:
 		}
-		a.log.Warn("apply lost a server and starts again", "error", redact.SQLError(err))
+		a.log.Warn("apply starts again", "error", redact.SQLError(err))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -61,6 +61,13 @@ func (a *Apply) fresh() *Apply {
 	})
 	b.records = newBatcher(b.ledger.Record)
 	return b
+}
+
+// again tells what a new session of the connector mends: a lost server, leases that
+// another instance has taken, and a mapping that was accepted meanwhile.
+func again(err error) bool {
+	var digest *ledger.DigestError
+	return errors.Is(err, errTaken) || errors.As(err, &digest) || lostServer(err)
 }
 
 // lostServer tells a server that went away from an error that would come again.

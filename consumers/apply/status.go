@@ -9,7 +9,7 @@ import (
 
 // Status is what a status page shows of this instance.
 type Status struct {
-	// State is RUNNING, UNASSIGNED, STOPPED or FAILED.
+	// State is RUNNING, UNASSIGNED, HELD, STOPPED or FAILED.
 	State      string          `json:"state"`
 	Partitions map[int32]int64 `json:"partitions"` // owned, with their lease's term
 	Queued     int             `json:"queued"`     // turns that wait in memory
@@ -31,6 +31,9 @@ func (a *Apply) Status() Status {
 		s.State = "UNASSIGNED"
 	}
 	s.Queued, s.InFlight = now.sched.waiting()
+	if h := now.held.Load(); h != nil {
+		s.State, s.Error = "HELD", h.Error()
+	}
 	if err := a.Err(); err != nil {
 		s.State, s.Error = "FAILED", err.Error()
 	}

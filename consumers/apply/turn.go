@@ -79,6 +79,9 @@ func (a *Apply) turn(ctx context.Context, t *task) error {
 		if errors.Is(err, errStopped) && tn.unmark { // what the last call did is known: keep it
 			return errors.Join(err, tn.record(ctx, &verdict{status: consumers.Pending, hasDue: true}))
 		}
+		if errors.Is(err, errIncident) {
+			return tn.finish(ctx, deferred(consumers.ReasonHeld, 0))
+		}
 		if err != nil {
 			return err
 		}
@@ -289,6 +292,9 @@ func (tn *turn) ask(ctx context.Context, get func(context.Context) (*observed, e
 }
 
 func (tn *turn) pay(ctx context.Context, n int) error {
+	if tn.Apply.held.Load() != nil { // hazard A13
+		return errIncident
+	}
 	if n > tn.prepaid {
 		if err := tn.pacer.take(ctx, tn.task.lane, n-tn.prepaid); err != nil {
 			return err

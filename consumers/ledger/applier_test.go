@@ -18,11 +18,11 @@ func TestLeasesFenceEveryWrite(t *testing.T) { // invariant 10, hazard A1
 	if _, err := pool.Exec(ctx, `INSERT INTO backstitch.entities (kind, org_key, key, partition, lane, revision, desired) VALUES ('member', 'o', 'm', 3, 'live', 7, '{}')`); err != nil {
 		t.Fatal(err)
 	}
-	first, err := a.TakeLeases(ctx, "first", []int32{3})
+	first, err := a.TakeLeases(ctx, "first", "", []int32{3})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := a.TakeLeases(ctx, "second", []int32{3})
+	second, err := a.TakeLeases(ctx, "second", "", []int32{3})
 	if err != nil || second[0].Term <= first[0].Term {
 		t.Fatal(second, err)
 	}
@@ -67,7 +67,7 @@ func TestClaimsHaveOneHolder(t *testing.T) { // hazard A4
 	t.Parallel()
 	pool, ctx := open(t), context.Background()
 	a := ledger.NewApplier(pool)
-	leases, err := a.TakeLeases(ctx, "owner", []int32{0})
+	leases, err := a.TakeLeases(ctx, "owner", "", []int32{0})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,18 +27,16 @@ type Lease struct {
 
 // TakeLeases takes partitions for owner and returns their new terms. There is no
 // expiry: taking a lease bumps its term, and from then on the former owner writes
-// nothing (hazard A1). What the former owner had in flight stays marked.
-func (a *Applier) TakeLeases(ctx context.Context, owner string, partitions []int32) ([]Lease, error) {
-	rows, err := a.pool.Query(ctx, `INSERT INTO backstitch.leases AS l (partition, owner, term)
-		SELECT p, $1, 1 FROM unnest($2::int[]) p ORDER BY p
-		ON CONFLICT (partition) DO UPDATE SET owner = excluded.owner, term = l.term + 1, taken_at = now()
-		RETURNING partition, term`, owner, partitions)
+// nothing (hazard A1). What the former owner had in flight stays marked. A digest
+// that is not "" is compared with the accepted one in the same transaction: another
+// is a *DigestError, and nothing is taken (hazard C23).
+func (a *Applier) TakeLeases(ctx context.Context, owner, digest string, partitions []int32) (leases []Lease, err error) {
+	err = pgx.BeginFunc(ctx, a.pool, func(tx pgx.Tx) error {
+		leases, err = takeLeases(ctx, tx, owner, digest, partitions)
+		return err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("take apply leases: %w", redact.SQLError(err))
-	}
-	leases, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Lease])
-	if err != nil {
-		return nil, fmt.Errorf("take apply leases: %w", redact.SQLError(err))
+		return nil, fmt.Errorf("take apply leases: %w", asDigest(err))
 	}
 	return leases, nil
 }

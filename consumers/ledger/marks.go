@@ -27,13 +27,16 @@ type MarkResult struct {
 	Marked bool
 	// Lost: the lease of its partition has another term; nothing was written.
 	Lost bool
+	// Incident: a person must answer first; nothing was written (hazard A13).
+	Incident bool
 	// Holder has the value of Claim; nothing was written.
 	Holder *consumers.Key
 	Claim  Claim
 }
 
 const markSQL = `
-WITH input AS (
+WITH incident AS MATERIALIZED (SELECT FROM backstitch.consents WHERE kind = 'incident' AND approved_at IS NULL AND done_at IS NULL LIMIT 1),
+input AS (
   SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::bigint[], $6::bigint[], $7::text[], $8::text[]) WITH ORDINALITY
     AS i(kind, org_key, key, partition, term, revision, step, maybe, n)),
 ` + "%s" + `,
@@ -48,7 +51,7 @@ marked AS (
          ARRAY(SELECT jsonb_object_keys(i.maybe::jsonb)), i.maybe::jsonb,
          now() + $13 * interval '1 ms', now() + ($13 + $14) * interval '1 ms'
   FROM input i JOIN lease USING (partition, term)
-  WHERE NOT EXISTS (SELECT FROM held h WHERE h.n = i.n)
+  WHERE NOT EXISTS (SELECT FROM held h WHERE h.n = i.n) AND NOT EXISTS (SELECT FROM incident)
   ON CONFLICT DO NOTHING RETURNING kind, org_key, key),
 claimed AS (
   INSERT INTO backstitch.claims (scope, field, value_digest, kind, org_key, key)
@@ -57,7 +60,7 @@ claimed AS (
   WHERE NOT EXISTS (SELECT FROM backstitch.claims c WHERE (c.scope, c.field, c.value_digest) = (w.scope, w.field, w.value_digest))
   ORDER BY 1, 2, 3)
 SELECT i.n, m.key IS NOT NULL, l.term IS NULL, coalesce(h.kind, ''), coalesce(h.org_key, ''), coalesce(h.key, ''),
-       coalesce(h.scope, ''), coalesce(h.field, ''), h.value_digest
+       coalesce(h.scope, ''), coalesce(h.field, ''), h.value_digest, EXISTS (SELECT FROM incident)
 FROM input i LEFT JOIN lease l USING (partition, term) LEFT JOIN marked m USING (kind, org_key, key)
 LEFT JOIN LATERAL (SELECT * FROM held h WHERE h.n = i.n LIMIT 1) h ON true`
 
@@ -155,7 +158,7 @@ func scanMarks(rows pgx.Rows, index []int, results []MarkResult) error {
 			holder consumers.Key
 		)
 		err := rows.Scan(&n, &r.Marked, &r.Lost, &holder.Kind, &holder.Organization, &holder.Entity,
-			&r.Claim.Scope, &r.Claim.Field, &r.Claim.Digest)
+			&r.Claim.Scope, &r.Claim.Field, &r.Claim.Digest, &r.Incident)
 		if err != nil {
 			return err
 		}
