@@ -53,7 +53,12 @@ const (
 	ReasonDuplicateKey Reason = "duplicate_key"    // the mapping yields two rows for one key (hazard C6)
 	ReasonIncomplete   Reason = "incomplete_row"   // a TOASTed value was never seen (hazard C15)
 
-	// Parked by planning or by Stytch's answer.
+	// Parked by planning or by Stytch's answer. A new revision always tries again. By
+	// itself, too: duplicate_value when the holder gives the value up; invalid_role
+	// when the project's policy has the roles; foreign_object, retired_email,
+	// domain_claimed and refused once an hour, a few a minute; refused, domain_claimed,
+	// invalid_field, invalid_role and invalid_email when the organization's settings
+	// change. The rest waits for a person or for the row.
 	ReasonDuplicate       Reason = "duplicate_value"   // another entity holds a value that Stytch keeps unique
 	ReasonForeignChange   Reason = "foreign_change"    // neither what we wrote nor what is desired (invariant 12)
 	ReasonForeignObject   Reason = "foreign_object"    // made by others, not proven ours

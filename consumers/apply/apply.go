@@ -130,6 +130,7 @@ func (a *Apply) serve(ctx context.Context, stopping <-chan struct{}) error {
 	intake.Go(func() error { return a.soft(group.poll(taking)) })
 	intake.Go(func() error { return a.soft(a.pollDue(taking)) })
 	intake.Go(func() error { return a.soft(a.watch(taking)) })
+	intake.Go(func() error { return a.soft(a.retryParked(taking)) })
 
 	select {
 	case <-stopping:

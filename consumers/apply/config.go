@@ -38,6 +38,9 @@ type Config struct {
 	Settle time.Duration
 	// DuePoll is how often the ledger is asked for what is due. Default 250 ms.
 	DuePoll time.Duration
+	// ParkedPoll is how often to look whether the cause has gone of what is parked for
+	// something outside of the ledger, such as a missing role. Default 1 min.
+	ParkedPoll time.Duration
 	// Deletes is the policy of invariant 7. MaxPerHour 0 means 500; negative: every
 	// delete waits for consent.
 	Deletes consumers.Deletes
@@ -68,6 +71,7 @@ func (c Config) withDefaults() Config {
 	def(&c.CallTimeout, 10*time.Second)
 	def(&c.Settle, 30*time.Second)
 	def(&c.DuePoll, 250*time.Millisecond)
+	def(&c.ParkedPoll, time.Minute)
 	if c.BackfillFloor == 0 {
 		c.BackfillFloor = 0.1
 	}
@@ -118,6 +122,7 @@ type API interface {
 	DangerouslyGetMember(ctx context.Context, memberID string, includeDeleted bool) (*stytch.Member, error)
 	ReactivateMember(ctx context.Context, org, memberID string) (*stytch.Member, error)
 	DeleteMemberExternalID(ctx context.Context, org, id string) (*stytch.Member, error)
+	RBACPolicy(ctx context.Context) (*stytch.Policy, error)
 	DeleteOrganizationExternalID(ctx context.Context, id string) (*stytch.Organization, error)
 }
 

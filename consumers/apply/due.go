@@ -21,6 +21,9 @@ func (a *Apply) pollDue(ctx context.Context) error {
 			if err := a.ledger.CloseConsents(ctx); err != nil {
 				return unlessDone(ctx, err)
 			}
+			if err := a.ledger.ForgetHistory(ctx, 10_000); err != nil {
+				return unlessDone(ctx, err)
+			}
 		}
 		if !sleep(ctx, min(25*time.Millisecond, a.cfg.DuePoll)) { // however often it is nudged
 			return nil

@@ -13,7 +13,7 @@ import (
 // steps are the calls of the metrics, in the order of plan.go; then the reads.
 var steps = []string{
 	stepCreateOrganization, stepUpdateOrganization, stepDeleteOrganization, stepCreateMember, stepUpdateMember,
-	stepDeleteMember, stepMigratePassword, stepDeletePassword, stepDeletePhone, stepReactivateMember, stepFreeMember, stepFreeOrganization, "read", "search_members",
+	stepDeleteMember, stepMigratePassword, stepDeletePassword, stepDeletePhone, stepReactivateMember, stepFreeMember, stepFreeOrganization, "read", "search_members", "get_rbac_policy",
 }
 
 var lanes = []schemas.Lane{schemas.LaneLive, schemas.LaneBackfill}

@@ -27,7 +27,7 @@ func (tn *turn) send(ctx context.Context, c call, deadline time.Time) (*verdict,
 	tn.metrics.seconds(c.step, tn.clock().Sub(start))
 	tn.called(c.step, m, err, start)
 	refused := ""
-	if m.outcome == outcomeRefused && !rescues(c.step) && stytch.ErrorType(err) != "cross_org_passwords_enabled" {
+	if m.outcome == outcomeRefused && tn.s.state.Status != consumers.Parked && !rescues(c.step) && stytch.ErrorType(err) != "cross_org_passwords_enabled" {
 		refused = stytch.ErrorType(err)
 	}
 	failed := tn.incident(ctx, refused)
