@@ -75,6 +75,9 @@ func New(cfg Config, d Deps) (*Apply, error) {
 		log: d.Logger, clock: d.Clock, metrics: m, digest: digester(cfg.DigestKey),
 	}).fresh()
 	a.current.Store(a)
+	if err := a.gauges(d.Metrics); err != nil {
+		return nil, fmt.Errorf("apply: register metrics: %w", err)
+	}
 	a.stage = stage.New(cfg.Name+"-apply", a.run)
 	return a, nil
 }

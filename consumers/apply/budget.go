@@ -27,6 +27,7 @@ type pacer struct {
 		paused time.Time // nothing is handed out before it: the server's window is full
 		second int64     // of the count
 		sent   int
+		before int // in the second before it
 	}
 }
 
@@ -111,9 +112,26 @@ func (p *pacer) count() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if now := p.clock().Unix(); now != p.mu.second {
+		p.mu.before = 0
+		if now == p.mu.second+1 {
+			p.mu.before = p.mu.sent
+		}
 		p.mu.second, p.mu.sent = now, 0
 	}
 	p.mu.sent++
+}
+
+// lastSecond is how many requests were sent in the last whole second.
+func (p *pacer) lastSecond() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch p.clock().Unix() - p.mu.second {
+	case 0:
+		return p.mu.before
+	case 1:
+		return p.mu.sent
+	}
+	return 0
 }
 
 // throttled answers a 429: nothing goes out for as long as the server asks, at

@@ -96,3 +96,22 @@ func (m *metrics) snapshot() map[string]map[string]int64 {
 	}
 	return out
 }
+
+// gauges show what this instance does now.
+func (a *Apply) gauges(r prometheus.Registerer) error {
+	for _, g := range []struct {
+		name, help string
+		value      func(Status) int
+	}{
+		{"backstitch_apply_partitions", "Apply partitions whose lease this instance has.", func(s Status) int { return len(s.Partitions) }},
+		{"backstitch_apply_turns_running", "Turns of entities that run now.", func(s Status) int { return s.InFlight }},
+		{"backstitch_apply_turns_queued", "Turns of entities that wait in memory.", func(s Status) int { return s.Queued }},
+		{"backstitch_apply_requests_last_second", "Requests of the rate budget that this instance used in the last whole second.", func(Status) int { return a.current.Load().pacer.lastSecond() }},
+	} {
+		err := r.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: g.name, Help: g.help}, func() float64 { return float64(g.value(a.Status())) }))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
