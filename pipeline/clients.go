@@ -39,14 +39,18 @@ func NewClients(cfg *config.Config) (*Clients, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: ledger is not a PostgreSQL connection URL", cfg.Where("ledger"))
 	}
-	reg, err := registry.New(cfg.Kafka.Registry)
+	kafka, err := kafkaOptions(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", cfg.Where("kafka.registry"), err)
+		return nil, err
+	}
+	reg, err := newRegistry(cfg)
+	if err != nil {
+		return nil, err
 	}
 	return &Clients{
 		Source:   source,
 		Ledger:   led,
-		Kafka:    []kgo.Opt{kgo.SeedBrokers(cfg.Kafka.Brokers...), kgo.ClientID("backstitch-" + cfg.Name)},
+		Kafka:    kafka,
 		Registry: reg,
 		Stytch: stytch.New(stytch.Options{
 			BaseURL: cfg.Stytch.BaseURL, ProjectID: cfg.Stytch.ProjectID, Secret: cfg.Stytch.Secret.Reveal(),

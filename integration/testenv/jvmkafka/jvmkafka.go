@@ -34,15 +34,34 @@ var ErrNoJVM = errors.New("java 17 and mvn are needed for a real broker: install
 
 // Broker is a running broker.
 type Broker struct {
-	dir   string
-	lib   string
-	port  int
-	child *process.Child
-	log   *os.File
+	options Options
+	dir     string
+	lib     string
+	port    int
+	more    []listener
+	child   *process.Child
+	log     *os.File
+}
+
+// Options of a broker; the zero value has one plaintext listener.
+type Options struct {
+	// Listeners are further ones, by name: the security protocol (SSL, SASL_SSL, …).
+	// The plaintext one stays, for whoever sets the broker up.
+	Listeners map[string]string
+	// Properties are lines added to server.properties.
+	Properties map[string]string
+}
+
+type listener struct {
+	Name, Protocol string
+	Port           int
 }
 
 // Start fetches the jars once per machine, formats a log directory and runs a broker.
-func Start(ctx context.Context) (*Broker, error) {
+func Start(ctx context.Context) (*Broker, error) { return StartWith(ctx, Options{}) }
+
+// StartWith is Start with options.
+func StartWith(ctx context.Context, o Options) (*Broker, error) {
 	for _, tool := range []string{"java", "mvn"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return nil, ErrNoJVM
@@ -56,7 +75,7 @@ func Start(ctx context.Context) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{dir: dir, lib: lib}
+	b := &Broker{options: o, dir: dir, lib: lib}
 	if err := b.format(ctx); err != nil {
 		return nil, errors.Join(err, b.Stop())
 	}
@@ -109,18 +128,21 @@ func tail(out []byte) string {
 }
 
 func (b *Broker) format(ctx context.Context) error {
-	ports, err := freePorts(2)
+	ports, err := freePorts(2 + len(b.options.Listeners))
 	if err != nil {
 		return err
 	}
 	b.port = ports[0]
+	for name, protocol := range b.options.Listeners {
+		b.more = append(b.more, listener{name, protocol, ports[2+len(b.more)]})
+	}
 	text, err := files.ReadFile("server.properties")
 	if err != nil {
 		return err
 	}
 	var conf bytes.Buffer
 	err = template.Must(template.New("").Parse(string(text))).Execute(&conf,
-		map[string]any{"Port": ports[0], "ControllerPort": ports[1], "Dir": b.dir})
+		map[string]any{"Port": ports[0], "ControllerPort": ports[1], "Dir": b.dir, "Listeners": b.more, "Properties": b.options.Properties})
 	if err != nil {
 		return err
 	}
@@ -204,6 +226,16 @@ func (b *Broker) await(ctx context.Context) error {
 
 // Addr is the broker's address.
 func (b *Broker) Addr() string { return fmt.Sprintf("127.0.0.1:%d", b.port) }
+
+// Listener is the address of one of Options.Listeners.
+func (b *Broker) Listener(name string) string {
+	for _, l := range b.more {
+		if l.Name == name {
+			return fmt.Sprintf("127.0.0.1:%d", l.Port)
+		}
+	}
+	return ""
+}
 
 // Halt ends the process (SIGTERM, SIGKILL, SIGSTOP does not end it) and leaves the
 // data for Resume.
