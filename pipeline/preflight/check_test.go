@@ -125,11 +125,11 @@ func TestFindings(t *testing.T) {
 		{"stytch.roles", Error, "acme.yaml:16", "every member has", func(b *bundle) { b.exec("UPDATE members SET role = 'stytch_member'") }},
 		{"stytch.credentials", Error, "acme.yaml:10", "401 unauthorized_credentials", func(b *bundle) { b.replace("secret: secret-1", "secret: hidden") }},
 		{"stytch.unreachable", Error, "acme.yaml:10", "no usable answer", func(b *bundle) { b.environment["STYTCH"] = "http://127.0.0.1:1" }},
-		{"kafka.unreachable", Error, "acme.yaml:6", "no broker answers", func(b *bundle) {
+		{"kafka.unreachable", Error, "acme.yaml:6", "no broker takes the connection", func(b *bundle) {
 			b.environment["BROKERS"] = "127.0.0.1:1"
 			b.deps.Patience = time.Second
 		}},
-		{"kafka.registry", Error, "acme.yaml:7", "does not answer", func(b *bundle) { b.environment["REGISTRY"] = "http://127.0.0.1:1" }},
+		{"kafka.registry", Error, "acme.yaml:7", "gives no usable answer", func(b *bundle) { b.environment["REGISTRY"] = "http://127.0.0.1:1" }},
 		{"kafka.replication_factor", Error, "acme.yaml:8", "with 3 copies, but the cluster has 1 brokers", func(b *bundle) { b.replace("replication_factor: 1", "replication_factor: 3") }},
 		{"kafka.topics", Error, "acme.yaml:8", "6 topics do not exist", func(b *bundle) { b.replace("replication_factor: 1", "replication_factor: 1, create: false") }},
 		{"kafka.retention", Error, "acme.yaml:8", "public.users has delete.retention.ms 86400000", func(b *bundle) {

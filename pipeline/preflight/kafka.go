@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/backstitch/backstitch/pipeline/config"
 	"github.com/backstitch/backstitch/schemas"
 )
 
@@ -54,12 +56,14 @@ func (c *check) kafka(ctx context.Context) {
 		return
 	}
 	defer client.Close()
+	c.credentials()
 	adm := kadm.NewClient(client)
 	meta, cancel := context.WithTimeout(ctx, c.deps.Patience)
 	defer cancel()
 	brokers, err := adm.BrokerMetadata(meta)
 	if err != nil {
-		c.find(Error, "kafka.unreachable", "kafka.brokers", "Check the addresses, and that the brokers advertise names that resolve here", "no broker answers: %v", err)
+		key, fix := orElse(WireKafka, err, "Check the addresses, and that the brokers advertise names that resolve here")
+		c.find(Error, "kafka.unreachable", key, fix, "no broker takes the connection: %v", err)
 		return
 	}
 	topics := c.wantedTopics()
@@ -170,6 +174,24 @@ func (c *check) registry(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, c.deps.Patience)
 	defer cancel()
 	if err := c.deps.Registry.Ping(ctx); err != nil {
-		c.find(Error, "kafka.registry", "kafka.registry", "Check the address, and that it speaks Confluent's API", "the schema registry does not answer: %v", err)
+		key, fix := orElse(WireRegistry, err, "Check the address, and that it speaks Confluent's API")
+		c.find(Error, "kafka.registry", key, fix, "the schema registry gives no usable answer: %v", err)
 	}
+}
+
+// credentials warns of passwords that cross the network as they are.
+func (c *check) credentials() {
+	k := c.cfg.Kafka
+	if k.SASL.Mechanism == config.SASLPlain && !k.TLS.Enabled && !loopback(k.Brokers...) {
+		c.find(Warning, "kafka.sasl", "kafka.sasl", "Use a listener with TLS and add kafka.tls, or a SCRAM mechanism", "the password goes to the brokers unencrypted")
+	}
+	u, err := url.Parse(k.Registry)
+	if err == nil && k.RegistryAuth.Username != "" && u.Scheme == "http" && !loopback(u.Host) {
+		c.find(Warning, "kafka.registry_auth", "kafka.registry_auth", "Write kafka.registry with https://", "the password goes to the registry unencrypted")
+	}
+}
+
+// loopback tells whether all of the addresses are on this machine.
+func loopback(addresses ...string) bool {
+	return !slices.ContainsFunc(addresses, func(a string) bool { return !config.Admin{Listen: a}.Loopback() })
 }

@@ -18,10 +18,12 @@ func (c *check) openLedger(ctx context.Context) bool {
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, c.deps.Ledger)
 	if err != nil {
-		c.find(Error, "ledger.unreachable", "ledger", "Create the database, and check address, credentials and pg_hba.conf", "no connection to the ledger: %v", connectError(err))
+		key, fix := orElse(WireLedger, err, "Create the database, and check address, credentials and pg_hba.conf")
+		c.find(Error, "ledger.unreachable", key, fix, "no connection to the ledger: %v", connectError(err))
 		return false
 	}
 	c.ledger = conn
+	c.unverified(WireLedger, c.cfg.Ledger)
 	return true
 }
 

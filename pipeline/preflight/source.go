@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/backstitch/backstitch/pipeline/config"
 	"github.com/backstitch/backstitch/producers/replication"
 )
 
@@ -22,11 +23,29 @@ func (c *check) openSource(ctx context.Context) bool {
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, replication.Session(c.deps.Source, c.application()))
 	if err != nil {
-		c.find(Error, "source.unreachable", "source.postgres", "Check address, credentials and pg_hba.conf", "no connection to the legacy database: %v", connectError(err))
+		key, fix := orElse(WireSource, err, "Check address, credentials and pg_hba.conf")
+		c.find(Error, "source.unreachable", key, fix, "no connection to the legacy database: %v", connectError(err))
 		return false
 	}
 	c.source = conn
+	c.unverified(WireSource, c.cfg.Source.Postgres)
 	return true
+}
+
+// orElse is Blame with a fix for what it has no idea about.
+func orElse(wire string, err error, otherwise string) (key, fix string) {
+	if key, fix = Blame(wire, err); key == "" {
+		return wire, otherwise
+	}
+	return key, fix
+}
+
+// unverified warns of a connection that others on the network could read, or answer.
+func (c *check) unverified(key string, url config.Secret) {
+	if config.Unverified(url) {
+		c.find(Warning, key[:strings.IndexByte(key+".", '.')]+".tls", key, "Write sslmode=verify-full, and sslrootcert where the system's authorities do not suffice, into the URL",
+			"sslmode does not both encrypt and verify: on the way to the server others could read the rows, or answer in its place")
+	}
 }
 
 // connectError keeps the address and the reason, never the credentials.
