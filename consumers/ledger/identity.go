@@ -65,16 +65,68 @@ func CheckIdentity(ctx context.Context, pool *pgxpool.Pool, id Identity) error {
 // Recorded is the identity that the ledger has, and whether it has one.
 func Recorded(ctx context.Context, q Querier) (Identity, bool, error) { return readIdentity(ctx, q) }
 
-// Accept records digest as the one that this ledger follows from now on.
+// Accept records digest as the one that this ledger follows from now on. The terms
+// of the transform and of every apply lease grow with it, in one transaction: an
+// owner that works with the former digest writes nothing after it (hazard C23,
+// invariant 10). What such an owner has open is waited for, and ended when it takes
+// longer than acceptPatience.
 func Accept(ctx context.Context, pool *pgxpool.Pool, digest string) error {
-	tag, err := pool.Exec(ctx, "UPDATE backstitch.identity SET digest = $1, accepted_at = now()", digest)
+	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("accept the mapping: %w", redact.SQLError(err))
 	}
-	if tag.RowsAffected() != 1 {
-		return errors.New("accept the mapping: this ledger belongs to no pipeline yet; start `run` once without --accept-mapping")
+	defer conn.Release()
+	evicting, stop := context.WithCancel(ctx)
+	evicted := make(chan error, 1)
+	go func() {
+		_, err := Evict(evicting, pool, conn.Conn().PgConn().PID(), acceptPatience)
+		evicted <- err
+	}()
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return accept(ctx, tx, digest) })
+	stop()
+	if refused := <-evicted; err != nil {
+		return errors.Join(fmt.Errorf("accept the mapping: %w", redact.SQLError(err)), refused)
 	}
 	return nil
+}
+
+// acceptPatience is how long what an owner has open may take until it is ended.
+const acceptPatience = 2 * time.Second
+
+func accept(ctx context.Context, tx pgx.Tx, digest string) error {
+	// the identity's lock first, as everybody who takes something over (DigestAccepted)
+	tag, err := tx.Exec(ctx, "UPDATE backstitch.identity SET digest = $1, accepted_at = now()", digest)
+	if err != nil {
+		return err
+	}
+	if tag.RowsAffected() != 1 {
+		return errors.New("this ledger belongs to no pipeline yet; start `run` once without --accept-mapping")
+	}
+	for _, sql := range []string{
+		// FOR UPDATE waits for the key share locks of transactions under the former term
+		"SELECT FROM backstitch.transform ORDER BY prefix FOR UPDATE",
+		"UPDATE backstitch.transform SET term = term + 1",
+		"SELECT FROM backstitch.leases ORDER BY partition FOR UPDATE",
+		"UPDATE backstitch.leases SET term = term + 1",
+	} {
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DigestAccepted is the digest of mapping and policies that this ledger follows; ""
+// before the first. Within a transaction it stays that until the transaction ends:
+// whoever takes something over asks first, before it locks anything else, compares,
+// and fails with a *DigestError (hazard C23).
+func DigestAccepted(ctx context.Context, q Querier) (string, error) {
+	var digest string
+	err := q.QueryRow(ctx, "SELECT coalesce(digest, '') FROM backstitch.identity ORDER BY created_at LIMIT 1 FOR SHARE").Scan(&digest)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return "", fmt.Errorf("read the accepted digest: %w", redact.SQLError(err))
+	}
+	return digest, nil
 }
 
 func readIdentity(ctx context.Context, q Querier) (Identity, bool, error) {

@@ -3,6 +3,7 @@ package transform
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/backstitch/backstitch/consumers"
@@ -106,7 +107,8 @@ func (e *evaluator) beginAudit(ctx context.Context, at Position, cause string, k
 		return nil, err
 	}
 	a := &audit{conn: conn, tx: tx, at: at, cause: cause, kinds: kinds}
-	if _, err = tx.Exec(ctx, begin); err == nil {
+	// it idles while what it found is reported; a successor ends one that is frozen
+	if _, err = tx.Exec(ctx, begin+"SET LOCAL idle_in_transaction_session_timeout = '5min'; SELECT pg_advisory_xact_lock_shared("+strconv.FormatInt(auditKey(), 10)+")"); err == nil {
 		a.tables, err = readSweeps(ctx, tx) // the first query: from here on the snapshot stands
 	}
 	if err != nil {

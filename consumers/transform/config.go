@@ -44,8 +44,17 @@ type Config struct {
 	// touched keys, and for a chunk of a pass. What takes longer is taken apart until
 	// the entity is found, which is parked (hazard C20). Defaults 60 s and 10 minutes.
 	KeyTimeout, PassTimeout time.Duration
-	// Standby is how often a stand-by tries to become the owner. Default 500 ms.
+	// Owner names this instance in the ledger. Default the host's name and the
+	// process id.
+	Owner string
+	// Digest of mapping and policies: with another one accepted in the ledger, this
+	// instance stands by (hazard C23). Empty: not compared.
+	Digest string
+	// Standby is how often a stand-by tries to become the owner. Default 250 ms.
 	Standby time.Duration
+	// Lease is how long an owner keeps the transform that the ledger does not hear of,
+	// or that does not reach Kafka. Default 2.5 s.
+	Lease time.Duration
 }
 
 const (
@@ -62,7 +71,8 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.ReadBytes, 48<<20)
 	setDefault(&c.KeyTimeout, defaultKeyTimeout)
 	setDefault(&c.PassTimeout, defaultPassTimeout)
-	setDefault(&c.Standby, 500*time.Millisecond)
+	setDefault(&c.Standby, 250*time.Millisecond)
+	setDefault(&c.Lease, 2500*time.Millisecond)
 	return c
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/schemas"
 	"github.com/jackc/pgx/v5"
@@ -41,10 +42,14 @@ type state struct {
 
 // takeOver makes owner the transform's owner under a new term and reads where it
 // stands. Every transaction of a former owner has ended by then, and none of its
-// next ones passes the fence (invariant 10, hazard C13).
-func takeOver(ctx context.Context, conn *pgx.Conn, prefix, owner string) (*state, error) {
+// next ones passes the fence (invariant 10, hazard C13). With a digest that is not
+// the accepted one it fails with a *ledger.DigestError (hazard C23).
+func takeOver(ctx context.Context, conn *pgx.Conn, prefix, owner, digest string) (*state, error) {
 	s := &state{next: map[topicPartition]int64{}, topicIDs: map[string]string{}}
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if err := sameDigest(ctx, tx, digest); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, "INSERT INTO backstitch.transform (prefix) VALUES ($1) ON CONFLICT DO NOTHING", prefix); err != nil {
 			return err
 		}
@@ -71,6 +76,18 @@ func takeOver(ctx context.Context, conn *pgx.Conn, prefix, owner string) (*state
 		return nil, fmt.Errorf("take over the transform: %w", redact.SQLError(err))
 	}
 	return s, nil
+}
+
+// sameDigest fails with a *ledger.DigestError unless digest is the accepted one.
+func sameDigest(ctx context.Context, q ledger.Querier, digest string) error {
+	if digest == "" {
+		return nil
+	}
+	accepted, err := ledger.DigestAccepted(ctx, q)
+	if err == nil && accepted != "" && accepted != digest {
+		err = &ledger.DigestError{Accepted: accepted, Offered: digest}
+	}
+	return err
 }
 
 func (s *state) readOffsets(ctx context.Context, tx pgx.Tx, prefix string) error {

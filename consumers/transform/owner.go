@@ -12,7 +12,6 @@ import (
 	"github.com/backstitch/backstitch/schemas"
 	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -60,18 +59,14 @@ func (t *Transform) newOwner(ctx context.Context, lock *election) (*owner, error
 	if err != nil {
 		return nil, err
 	}
-	s, err := takeOver(ctx, conn, t.cfg.Prefix, t.owner)
+	s, err := lock.assume(ctx, conn, t)
 	if err != nil {
 		closeConn(conn)
 		return nil, err
 	}
 	o := &owner{
 		Transform: t, log: t.log.With("term", s.term), lock: lock, conn: conn, state: s, reached: -1, asked: map[int64]bool{},
-		ids: map[string]string{}, mirror: &mirror{conn: conn, term: s.term, log: t.log},
-	}
-	if err := o.open(ctx); err != nil {
-		closeConn(conn)
-		return nil, err
+		ids: map[string]string{}, mirror: &mirror{conn: conn, term: s.term, log: t.log}, admin: kadm.NewClient(lock.kafka),
 	}
 	t.set(func(st *Status) {
 		*st = Status{State: Running, Phase: s.phase, Doing: "waiting for the first checkpoint", Evaluated: s.evaluated}
@@ -80,21 +75,15 @@ func (t *Transform) newOwner(ctx context.Context, lock *election) (*owner, error
 	return o, nil
 }
 
-// open makes the Kafka clients. Checkpoints that stand where they stood are read
-// from there; else from the beginning: the newest of them decides what to do.
-func (o *owner) open(ctx context.Context) error {
-	client, err := kgo.NewClient(o.deps.Kafka...)
-	if err != nil {
-		return fmt.Errorf("make the transform's Kafka client: %w", err)
-	}
-	o.admin = kadm.NewClient(client)
+// open makes the reader. Checkpoints that stand where they stood are read from
+// there; else from the beginning: the newest of them decides what to do.
+func (o *owner) open(ctx context.Context) (err error) {
 	topic := schemas.CheckpointsTopic(o.cfg.Prefix)
 	from := o.state.next[topicPartition{topic, 0}]
 	if from > 0 {
 		details, err := o.admin.ListTopics(ctx, topic)
 		starts, err2 := o.admin.ListStartOffsets(ctx, topic)
 		if err = errors.Join(err, err2); err != nil {
-			client.Close()
 			return fmt.Errorf("look the checkpoints up: %w", err)
 		}
 		if start, ok := starts.Lookup(topic, 0); ok && start.Offset > from || details[topic].ID.String() != o.state.topicIDs[topic] {
@@ -102,16 +91,7 @@ func (o *owner) open(ctx context.Context) error {
 		}
 	}
 	o.reader, err = newReader(o.deps.Kafka, o.cfg.Prefix, from, o.cfg.ReadBytes, o.deps.Registry.Schema, o.log)
-	if err != nil {
-		client.Close()
-	}
 	return err
-}
-
-func closeConn(conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = conn.Close(ctx) // the session ends either way
 }
 
 // run works until stopping, or until something fails. What it started has ended
@@ -121,30 +101,41 @@ func (o *owner) run(ctx context.Context, stopping <-chan struct{}) error {
 	group, ctx := errgroup.WithContext(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	group.Go(func() error { o.reader.run(ctx); return nil })
-	group.Go(func() error { return o.lock.watch(ctx, look) })
+	group.Go(func() error { return o.hold(ctx) })
 	group.Go(func() error {
 		defer cancel() // the loop leads
-		if err := o.prepare(ctx, stopping); err != nil || isClosed(stopping) {
-			return err
-		}
-		beside, besideCtx := errgroup.WithContext(ctx)
-		halt := make(chan struct{})
-		beside.Go(func() error { return o.teller.run(besideCtx, halt) })
-		beside.Go(func() error { return o.mapper.run(besideCtx, halt) })
-		err := o.follow(besideCtx, stopping)
-		close(halt)
-		if err != nil {
-			cancel()
-		}
-		if beside := beside.Wait(); err == nil || errors.Is(err, context.Canceled) && beside != nil {
-			err = beside
-		}
-		return err
+		return o.work(ctx, group, stopping)
 	})
 	err := group.Wait()
-	o.reader.close()
-	o.admin.Close()
+	if o.reader != nil {
+		o.reader.close()
+	}
+	return err
+}
+
+// work makes everything ready and follows. ctx is the group's.
+func (o *owner) work(ctx context.Context, group *errgroup.Group, stopping <-chan struct{}) error {
+	if err := o.open(ctx); err != nil {
+		return err
+	}
+	group.Go(func() error { o.reader.run(ctx); return nil })
+	if err := o.prepare(ctx, stopping); err != nil || isClosed(stopping) {
+		return err
+	}
+	beside, besideCtx := errgroup.WithContext(ctx)
+	besideCtx, cancel := context.WithCancel(besideCtx)
+	defer cancel()
+	halt := make(chan struct{})
+	beside.Go(func() error { return o.teller.run(besideCtx, halt) })
+	beside.Go(func() error { return o.mapper.run(besideCtx, halt) })
+	err := o.follow(besideCtx, stopping)
+	close(halt)
+	if err != nil {
+		cancel()
+	}
+	if beside := beside.Wait(); err == nil || errors.Is(err, context.Canceled) && beside != nil {
+		err = beside
+	}
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/internal/stage"
 	"github.com/backstitch/backstitch/schemas"
@@ -92,13 +93,16 @@ func New(cfg Config, deps Deps) *Transform {
 	if deps.Metrics == nil {
 		deps.Metrics = prometheus.NewRegistry()
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
+	if cfg.Owner == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "unknown"
+		}
+		cfg.Owner = fmt.Sprintf("%s/%d", host, os.Getpid())
 	}
 	t := &Transform{
 		cfg: cfg.withDefaults(), deps: deps, log: deps.Logger, metrics: newFillMetrics(deps.Metrics), more: newEvaluationMetrics(deps.Metrics),
-		owner: fmt.Sprintf("%s/%d", host, os.Getpid()), wake: make(chan struct{}, 1),
+		owner: cfg.Owner, wake: make(chan struct{}, 1),
 	}
 	t.Stage = stage.New(t.Connector(), t.run)
 	t.mu.status.State = Standby
@@ -134,11 +138,15 @@ func (t *Transform) set(change func(s *Status)) {
 func (t *Transform) run(ctx context.Context, stopping <-chan struct{}) error {
 	for {
 		err := t.turn(ctx, stopping)
+		doing := "waiting to try again"
+		var digest *ledger.DigestError
 		switch {
 		case err == nil || isClosed(stopping):
 			return ignoreCancelled(err)
 		case errors.Is(err, errFenced):
 			t.log.Warn("another instance took the transform over; standing by", "connector", t.Connector())
+		case errors.As(err, &digest): // hazard C23
+			doing = "standing by: another mapping was accepted"
 		case transient(err):
 			t.log.Warn("the transform lost a server and starts again", "connector", t.Connector(), "error", redact.SQLError(err))
 		default:
@@ -148,7 +156,7 @@ func (t *Transform) run(ctx context.Context, stopping <-chan struct{}) error {
 			})
 			return redact.SQLError(err)
 		}
-		t.set(func(s *Status) { s.State, s.Doing = Standby, "waiting to try again" })
+		t.set(func(s *Status) { s.State, s.Doing = Standby, doing })
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -196,8 +204,6 @@ func ignoreCancelled(err error) error {
 	return err
 }
 
-var errLostLock = errors.New("the session that holds the transform's lock is gone")
-
 // transient tells a server that went away from an error that would come again.
 func transient(err error) bool {
 	if _, held := stage.AsHeld(err); held {
@@ -206,8 +212,8 @@ func transient(err error) bool {
 	var network net.Error
 	var unreachable *registry.UnreachableError
 	state := redact.SQLState(err)
-	return errors.Is(err, errLostLock) || errors.As(err, &network) || errors.As(err, &unreachable) || kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err) || pgconn.Timeout(err) || errors.Is(err, net.ErrClosed) || closedConn(err) ||
-		len(state) == 5 && (state[:2] == "08" || state[:2] == "57" || state[:2] == "53" || state[:2] == "40")
+	return errors.Is(err, errLostLock) || errors.Is(err, errCutOff) || errors.As(err, &network) || errors.As(err, &unreachable) || kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err) || pgconn.Timeout(err) || errors.Is(err, net.ErrClosed) || closedConn(err) ||
+		state == "25P03" || len(state) == 5 && (state[:2] == "08" || state[:2] == "57" || state[:2] == "53" || state[:2] == "40")
 }
 
 // positionOf is a checkpoint's position in the mapping's terms.

@@ -38,6 +38,7 @@ func pins() string {
 	settings["synchronous_commit"] = "on"
 	settings["client_min_messages"] = "warning"
 	settings["jit"] = "off"
+	settings["idle_in_transaction_session_timeout"] = idleInTransaction
 	settings["plan_cache_mode"] = "force_custom_plan" // keys must be constants to be pushed down
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
