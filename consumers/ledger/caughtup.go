@@ -10,8 +10,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// CountLimit is how far Progress counts the entities of a status while something
+// waits: who polls wants to know whether, and a backlog may hold millions.
+const CountLimit = 10_000
+
 // Progress is how far everything that the source committed up to a position is
-// (hazard A19). Counts are of entities whose last change is not above it.
+// (hazard A19). Counts are of entities whose last change is not above it; while
+// something waits none goes beyond CountLimit, else they are exact.
 type Progress struct {
 	// Evaluated: the mapping was evaluated at or past the position.
 	Evaluated bool `json:"evaluated"`
@@ -38,27 +43,94 @@ func (p Progress) Clean() bool { return p.Parked == 0 && p.Awaiting == 0 && p.Bl
 // What an evaluation of the whole mapping found carries that evaluation's position,
 // though its rows may be older: with such a one above lsn, its entities count too.
 func CaughtUp(ctx context.Context, q Querier, lsn schemas.LSN) (Progress, error) {
-	var p Progress
-	var upTo int64
-	err := q.QueryRow(ctx, `SELECT evaluated_commit_lsn >= $1 OR evaluated_end_lsn >= $1,
-			greatest($1, (SELECT max(commit_lsn) FROM backstitch.passes WHERE cause IN ('load', 'mapping', 'rebuild')))
-		FROM backstitch.transform`, int64(lsn)).Scan(&p.Evaluated, &upTo)
-	if errors.Is(err, pgx.ErrNoRows) { // nothing was ever evaluated
-		upTo, err = int64(lsn), nil
-	}
+	e, err := ReadEvaluated(ctx, q)
 	if err != nil {
-		return Progress{}, fmt.Errorf("read how far the transform is: %w", redact.SQLError(err))
+		return Progress{}, err
 	}
-	err = q.QueryRow(ctx, `SELECT
-			count(*) FILTER (WHERE status IN ('pending', 'deferred')),
-			count(*) FILTER (WHERE status = 'parked'),
-			count(*) FILTER (WHERE status = 'awaiting_consent'),
-			count(*) FILTER (WHERE status = 'blocked'),
-			count(*) FILTER (WHERE status = 'released')
-		FROM backstitch.entities WHERE status <> 'current' AND commit_lsn <= $1`, upTo).
-		Scan(&p.Waiting, &p.Parked, &p.Awaiting, &p.Blocked, &p.Released)
+	return e.Progress(ctx, q, lsn, "")
+}
+
+// Evaluated is how far the transform has evaluated the mapping.
+type Evaluated struct {
+	CommitLSN, EndLSN schemas.LSN
+	// Whole is the position of the newest evaluation of the whole mapping that sent
+	// what it found, 0 without one.
+	Whole schemas.LSN
+}
+
+// ReadEvaluated reads one row, however many entities there are. It is zero before
+// the first evaluation.
+func ReadEvaluated(ctx context.Context, q Querier) (Evaluated, error) {
+	var commit, end, whole int64
+	err := q.QueryRow(ctx, `SELECT evaluated_commit_lsn, evaluated_end_lsn,
+			coalesce((SELECT max(commit_lsn) FROM backstitch.passes WHERE cause IN ('load', 'mapping', 'rebuild')), 0)
+		FROM backstitch.transform LIMIT 1`).Scan(&commit, &end, &whole)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) { // no row: nothing was ever evaluated
+		return Evaluated{}, fmt.Errorf("read how far the transform is: %w", redact.SQLError(err))
+	}
+	return Evaluated{schemas.LSN(commit), schemas.LSN(end), schemas.LSN(whole)}, nil
+}
+
+// Passed reports whether everything committed at or below lsn was evaluated. lsn is
+// a commit's own LSN, its end, or any position of the log behind it.
+func (e Evaluated) Passed(lsn schemas.LSN) bool { return e.CommitLSN >= lsn || e.EndLSN >= lsn }
+
+// Progress counts what is not applied of everything committed at or below lsn, of
+// one organization (its key in the mapping) or, with "", of all. It reads the
+// ledger after e was read: what e says was evaluated is in the counts.
+func (e Evaluated) Progress(ctx context.Context, q Querier, lsn schemas.LSN, organization string) (Progress, error) {
+	p := Progress{Evaluated: e.Passed(lsn)}
+	upTo := int64(max(lsn, e.Whole))
+	err := p.count(ctx, q, upTo, organization, CountLimit)
+	if err == nil && p.Waiting == 0 && max(p.Parked, p.Awaiting, p.Blocked, p.Released) == CountLimit {
+		err = p.count(ctx, q, upTo, organization, 1<<62)
+	}
 	if err != nil {
 		return Progress{}, fmt.Errorf("count what waits: %w", redact.SQLError(err))
 	}
 	return p, nil
+}
+
+// Both counts stop at $2 entities of a status. That of all goes through
+// entities_not_current, a part of which is ordered by LSN for each status and
+// reason; that of an organization reads no other's entities.
+const (
+	countAllSQL = `SELECT s.status, c.n FROM unnest(ARRAY['pending', 'deferred', 'parked', 'awaiting_consent', 'blocked', 'released']) s (status),
+		LATERAL (SELECT count(*) AS n FROM (SELECT FROM backstitch.entities e
+			WHERE e.status = s.status AND e.status <> 'current' AND e.commit_lsn <= $1 LIMIT $2) e) c`
+	countOrganizationSQL = `SELECT s.status, c.n FROM unnest(ARRAY['pending', 'deferred', 'parked', 'awaiting_consent', 'blocked', 'released']) s (status),
+		LATERAL (SELECT least(count(*), $2) AS n FROM mine e WHERE e.status = s.status) c`
+	organizationSQL = `WITH mine AS MATERIALIZED (SELECT e.status FROM backstitch.entities e
+			WHERE e.kind IN ('organization', 'member') AND e.org_key = $3 AND e.status <> 'current' AND e.commit_lsn <= $1)
+		` + countOrganizationSQL
+)
+
+func (p *Progress) count(ctx context.Context, q Querier, upTo int64, organization string, limit int64) error {
+	query, args := countAllSQL, []any{upTo, limit}
+	if organization != "" {
+		query, args = organizationSQL, append(args, organization)
+	}
+	rows, err := q.Query(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	*p = Progress{Evaluated: p.Evaluated}
+	var status string
+	var n int64
+	_, err = pgx.ForEachRow(rows, []any{&status, &n}, func() error {
+		switch status {
+		case "pending", "deferred":
+			p.Waiting += n
+		case "parked":
+			p.Parked = n
+		case "awaiting_consent":
+			p.Awaiting = n
+		case "blocked":
+			p.Blocked = n
+		case "released":
+			p.Released = n
+		}
+		return nil
+	})
+	return err
 }
