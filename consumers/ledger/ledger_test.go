@@ -206,7 +206,7 @@ func TestRetryParked(t *testing.T) { // invariant 6
 	if list, err := ledger.Parked(ctx, pool, ledger.Filter{Reason: consumers.ReasonInvalidEmail}); err != nil || len(list) != 1 || list[0].Key.Entity != "a" {
 		t.Fatalf("parked by reason: %v, %v", list, err)
 	}
-	if n, err := ledger.RetryParked(ctx, pool, ""); err != nil || n != 1 {
+	if n, err := ledger.RetryParked(ctx, pool, ledger.Filter{}); err != nil || n != 1 {
 		t.Fatalf("retried %d (%v), want the one that a retry can help", n, err)
 	}
 }
