@@ -15,6 +15,7 @@ import (
 	"github.com/backstitch/backstitch/consumers/transform"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/pipeline/config"
+	"github.com/backstitch/backstitch/pipeline/preflight"
 	"github.com/backstitch/backstitch/producers/replication"
 	"github.com/backstitch/backstitch/schemas/registry"
 )
@@ -27,6 +28,8 @@ type Clients struct {
 	Kafka    []kgo.Opt
 	Registry *registry.Registry
 	Stytch   *stytch.Client
+
+	cfg *config.Config
 }
 
 // NewClients reads addresses and credentials; nothing is dialled yet.
@@ -55,6 +58,7 @@ func NewClients(cfg *config.Config) (*Clients, error) {
 		Stytch: stytch.New(stytch.Options{
 			BaseURL: cfg.Stytch.BaseURL, ProjectID: cfg.Stytch.ProjectID, Secret: cfg.Stytch.Secret.Reveal(),
 		}),
+		cfg: cfg,
 	}, nil
 }
 
@@ -62,7 +66,7 @@ func NewClients(cfg *config.Config) (*Clients, error) {
 func (c *Clients) ConnectSource(ctx context.Context, application string) (*pgx.Conn, error) {
 	conn, err := pgx.ConnectConfig(ctx, replication.Session(c.Source, application))
 	if err != nil {
-		return nil, fmt.Errorf("connect to the source: %w", connectError(err))
+		return nil, c.Explain(preflight.WireSource, fmt.Errorf("connect to the source: %w", connectError(err)))
 	}
 	return conn, nil
 }
@@ -80,7 +84,7 @@ func connectError(err error) error {
 func (c *Clients) identity(ctx context.Context, cfg *config.Config) (ledger.Identity, error) {
 	conn, err := replication.Connect(ctx, c.Source, cfg.Name+"-identity")
 	if err != nil {
-		return ledger.Identity{}, err
+		return ledger.Identity{}, c.Explain(preflight.WireSource, err)
 	}
 	system, err := conn.Identify(ctx)
 	if err = errors.Join(err, conn.Close()); err != nil {
@@ -105,7 +109,7 @@ func (c *Clients) clusterID(ctx context.Context) (string, error) {
 	defer client.Close()
 	meta, err := kadm.NewClient(client).BrokerMetadata(ctx)
 	if err != nil {
-		return "", fmt.Errorf("kafka: ask the brokers who they are: %w", err)
+		return "", c.Explain(preflight.WireKafka, fmt.Errorf("kafka: ask the brokers who they are: %w", err))
 	}
 	return meta.Cluster, nil
 }

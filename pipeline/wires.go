@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sr"
 
 	"github.com/backstitch/backstitch/pipeline/config"
+	"github.com/backstitch/backstitch/pipeline/preflight"
 	"github.com/backstitch/backstitch/schemas/registry"
 )
 
@@ -60,4 +61,17 @@ func newRegistry(cfg *config.Config) (*registry.Registry, error) {
 		return nil, fmt.Errorf("%s: %w", cfg.Where("kafka.registry"), err)
 	}
 	return reg, nil
+}
+
+// Explain adds to a failed connection which key of the configuration it is about,
+// and the fix. wire is one of preflight's. Other errors pass unchanged.
+func (c *Clients) Explain(wire string, err error) error {
+	if err == nil {
+		return nil
+	}
+	key, fix := preflight.Blame(wire, err)
+	if key == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %s: %w. %s", c.cfg.Where(key), key, err, fix)
 }

@@ -1,0 +1,9 @@
+package wires_test
+
+import (
+	"testing"
+
+	"github.com/backstitch/backstitch/integration/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
