@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/producers/capture"
 	"github.com/backstitch/backstitch/schemas"
 )
 
@@ -21,6 +22,9 @@ func (p *Pipeline) WaitCaughtUp(ctx context.Context, lsn schemas.LSN) (ledger.Pr
 	defer tick.Stop()
 	report, holds := p.reporter(), &holds{Pipeline: p}
 	for {
+		if err := p.fatal(); err != nil {
+			return ledger.Progress{}, err
+		}
 		report.look(ctx)
 		progress, err := p.CaughtUp(ctx, lsn)
 		if err != nil && ctx.Err() == nil {
@@ -32,7 +36,7 @@ func (p *Pipeline) WaitCaughtUp(ctx context.Context, lsn schemas.LSN) (ledger.Pr
 		if held := holds.final(time.Now()); held != nil && err == nil && progress.Waiting == 0 {
 			return progress, held
 		}
-		if err := first(p.connectors(), connector.ended); err != nil {
+		if err := first(p.connectors, (*connector).ended); err != nil {
 			return progress, err
 		}
 		select {
@@ -43,20 +47,24 @@ func (p *Pipeline) WaitCaughtUp(ctx context.Context, lsn schemas.LSN) (ledger.Pr
 	}
 }
 
-// WaitHeartbeat writes a heartbeat as soon as the source's connector has made its
-// slot and runs: a position from before it would never be reached. A held source
-// never does; a held transform lets what stands before be applied.
+// WaitHeartbeat writes a heartbeat as soon as the source has made its slot and runs,
+// here or in another instance: a position from before it would never be reached. A
+// held source never does; a held transform lets what stands before be applied.
 func (p *Pipeline) WaitHeartbeat(ctx context.Context) (schemas.LSN, error) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		if st := p.source.Status(); st.Position.EndLSN > 0 {
+		reads, err := p.sourceReads(ctx)
+		if err != nil {
+			p.log.WarnContext(ctx, "the last checkpoint cannot be read", "error", err)
+		}
+		if reads {
 			return p.Heartbeat(ctx)
 		}
-		if err := p.connectors()[0].failure(); err != nil {
+		if err := p.connectors[0].failure(); err != nil {
 			return 0, err
 		}
-		if err := first(p.connectors(), connector.ended); err != nil {
+		if err := first(p.connectors, (*connector).ended); err != nil {
 			return 0, err
 		}
 		select {
@@ -65,6 +73,21 @@ func (p *Pipeline) WaitHeartbeat(ctx context.Context) (schemas.LSN, error) {
 		case <-tick.C:
 		}
 	}
+}
+
+// sourceReads reports whether a checkpoint stands in the topics that the source
+// goes on from.
+func (p *Pipeline) sourceReads(ctx context.Context) (bool, error) {
+	source := p.source.Load()
+	if source == nil {
+		return false, nil
+	}
+	st := source.Status()
+	if st.State != capture.StateStandby {
+		return st.Position.EndLSN > 0, nil
+	}
+	checkpoint, err := capture.LastCheckpoint(ctx, p.clients.Kafka, p.cfg.Kafka.Topics.Prefix)
+	return checkpoint != nil && checkpoint.Position.EndLSN > 0, err
 }
 
 // ErrInterrupted says that a wait was ended by a signal.
@@ -80,8 +103,11 @@ func (p *Pipeline) Await(ctx context.Context) error {
 	report := p.reporter()
 	for {
 		report.look(ctx)
+		if err := p.fatal(); err != nil {
+			return err
+		}
 		running := 0
-		for _, c := range p.connectors() {
+		for _, c := range p.connectors {
 			if c.ended() == nil {
 				running++
 			}

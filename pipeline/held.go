@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/backstitch/backstitch/internal/stage"
@@ -14,58 +13,17 @@ import (
 // has just read completes the rows that the transform waits for.
 const settled = 2 * time.Second
 
-// connector is a stage under the name that operators know.
-type connector struct {
-	stager
-	name string
-	// held says why it does not go on, though its stage runs, until a person acts.
-	held func() *stage.Held
-}
-
-// connectors are in the order of the data's way.
-func (p *Pipeline) connectors() []connector {
-	return []connector{
-		{p.source, p.cfg.Name + "-source", p.source.Held},
-		{p.transform, p.cfg.Name + "-transform", func() *stage.Held { return p.transform.Status().Held }},
-		{p.apply, p.cfg.Name + "-apply", func() *stage.Held { return nil }}, // a held one ends
-	}
-}
-
-// ended is how a connector has ended by itself; nil while it runs.
-func (c connector) ended() error {
-	select {
-	case <-c.Done():
-		if err := c.Err(); err != nil {
-			return err
-		}
-		return fmt.Errorf("%s ended", c.name)
-	default:
-		return nil
-	}
-}
-
-// failure is how it ended, or why it is held.
-func (c connector) failure() error {
-	if err := c.ended(); err != nil {
-		return err
-	}
-	if held := c.held(); held != nil {
-		return fmt.Errorf("%s: %w", c.name, held)
-	}
-	return nil
-}
-
 // Failed returns the error of the first connector that has ended by itself, or else
 // of the first that is held until a person acts; nil while all go on. The others run
 // on beside it.
 func (p *Pipeline) Failed() error {
-	if err := first(p.connectors(), connector.ended); err != nil {
+	if err := first(p.connectors, (*connector).ended); err != nil {
 		return err
 	}
-	return first(p.connectors(), connector.failure)
+	return first(p.connectors, (*connector).failure)
 }
 
-func first(connectors []connector, of func(connector) error) error {
+func first(connectors []*connector, of func(*connector) error) error {
 	for _, c := range connectors {
 		if err := of(c); err != nil {
 			return err
@@ -84,7 +42,7 @@ type reporter struct {
 func (p *Pipeline) reporter() *reporter { return &reporter{p, make(map[string]string)} }
 
 func (r *reporter) look(ctx context.Context) {
-	for _, c := range r.connectors() {
+	for _, c := range r.connectors {
 		err := c.failure()
 		if err == nil {
 			if r.told[c.name] != "" {
@@ -113,7 +71,7 @@ type holds struct {
 
 // final returns a hold that no connector resolves by itself.
 func (h *holds) final(now time.Time) error {
-	connectors := h.connectors()
+	connectors := h.connectors
 	if err := connectors[0].failure(); err != nil {
 		return err
 	}
@@ -134,7 +92,11 @@ func (h *holds) final(now time.Time) error {
 // reading reports whether the source reads tables that it has not finished, or has
 // yet to look at what it was asked to read.
 func (h *holds) reading() bool {
-	st := h.source.Status()
+	source := h.source.Load()
+	if source == nil {
+		return false
+	}
+	st := source.Status()
 	if st.State == capture.StateUnassigned || st.State == capture.StateRestarting {
 		return true
 	}

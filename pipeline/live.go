@@ -2,32 +2,35 @@ package pipeline
 
 import (
 	"context"
+	"time"
 
 	"github.com/backstitch/backstitch/consumers"
-	"github.com/backstitch/backstitch/internal/stage"
+	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/pipeline/admin"
 )
 
 // Status is what Observe sees, with what only this process knows of its connectors.
 func (p *Pipeline) Status(ctx context.Context) admin.Status {
 	s := Observe(ctx, p.cfg, p.clients, p.pool)
-	source, transform, apply := p.source.Status(), p.transform.Status(), p.apply.Status()
-	for i, state := range []string{string(source.State), string(transform.State), apply.State} {
-		s.Connectors[i].State = state
-	}
-	for i, c := range p.connectors() {
-		err := c.Err() // of one that was stopped too
-		if err == nil && c.held() != nil {
-			err = c.held()
+	now := ledger.Cluster{Now: s.Time}
+	for i, c := range p.connectors {
+		if s.Connectors[i].State == string(ledger.TargetPaused) || s.Connectors[i].State == string(ledger.TargetStopped) {
+			continue
 		}
-		if err != nil {
-			_, held := stage.AsHeld(err)
-			s.Connectors[i].State, s.Connectors[i].Trace, s.Connectors[i].Held = "FAILED", err.Error(), held
+		if now.Tasks = p.ownTasks(c, s.Time); working(now.Tasks) { // fresher than the last report
+			own := admin.Connector{Name: c.name, State: taskUnassigned}
+			show(&own, now)
+			if len(s.Connectors[i].Tasks) > 0 {
+				own.Tasks, own.Since = s.Connectors[i].Tasks, s.Connectors[i].Since
+			}
+			s.Connectors[i] = own
 		}
 	}
-	for _, outcomes := range apply.Calls {
-		for _, n := range outcomes {
-			s.Apply.Calls += n
+	if apply := p.apply.Load(); apply != nil {
+		for _, outcomes := range apply.Status().Calls {
+			for _, n := range outcomes {
+				s.Apply.Calls += n
+			}
 		}
 	}
 	s.Apply.CallsPerSecond = p.calls.observe(s.Time, s.Apply.Calls)
@@ -36,4 +39,23 @@ func (p *Pipeline) Status(ctx context.Context) admin.Status {
 		s.Apply.ETASeconds = float64(waiting) / s.Apply.CallsPerSecond
 	}
 	return s
+}
+
+// ownTasks are a connector's tasks in this instance, as they are reported.
+func (p *Pipeline) ownTasks(c *connector, at time.Time) []ledger.Task {
+	tasks := c.tasks()
+	for i := range tasks {
+		tasks[i].Instance, tasks[i].Since, tasks[i].SeenAt = p.instance.ID, at, at
+	}
+	return tasks
+}
+
+// working tells tasks from a stand-by's.
+func working(tasks []ledger.Task) bool {
+	for _, t := range tasks {
+		if t.State != taskUnassigned {
+			return true
+		}
+	}
+	return false
 }

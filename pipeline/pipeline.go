@@ -3,7 +3,13 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -12,7 +18,6 @@ import (
 	"github.com/backstitch/backstitch/consumers/apply"
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/consumers/transform"
-	"github.com/backstitch/backstitch/internal/stage"
 	"github.com/backstitch/backstitch/pipeline/admin"
 	"github.com/backstitch/backstitch/pipeline/config"
 	"github.com/backstitch/backstitch/pipeline/telemetry"
@@ -29,26 +34,33 @@ type Options struct {
 	Metrics *prometheus.Registry
 }
 
-// Pipeline is the three connectors of one configuration in one process.
+// Pipeline is one instance of a pipeline: in one process it runs the three
+// connectors of one configuration, or stands by for another instance that does.
 type Pipeline struct {
-	cfg       *config.Config
-	clients   *Clients
-	log       *slog.Logger
-	metrics   *prometheus.Registry
-	pool      *pgxpool.Pool
-	source    *capture.Source
-	transform *transform.Transform
-	apply     *apply.Apply
+	cfg        *config.Config
+	clients    *Clients
+	log        *slog.Logger
+	metrics    *prometheus.Registry
+	pool       *pgxpool.Pool
+	plan       *transform.Plan
+	instance   ledger.Instance
+	connectors []*connector // in the order of the data's way
+	// The stages that were started last.
+	source    atomic.Pointer[capture.Source]
+	transform atomic.Pointer[transform.Transform]
+	apply     atomic.Pointer[apply.Apply]
 	admin     *admin.Server
 	calls     rate // of API calls
-}
+	// quit and over are of the supervisor.
+	quit  context.CancelFunc
+	over  sync.WaitGroup
+	moved atomic.Int64 // when it took its last step, nanoseconds since 1970
 
-// stager is what the pipeline needs of a connector.
-type stager interface {
-	Start(ctx context.Context)
-	Stop(ctx context.Context) error
-	Done() <-chan struct{}
-	Err() error
+	mu struct {
+		sync.Mutex
+		state string // of the instance
+		fatal error  // what ends the run
+	}
 }
 
 // New connects to the ledger, checks that it belongs to what the configuration
@@ -62,28 +74,31 @@ func New(ctx context.Context, cfg *config.Config, o Options) (*Pipeline, error) 
 		o.Metrics = telemetry.Registry()
 	}
 	p := &Pipeline{cfg: cfg, clients: clients, log: o.Logger, metrics: o.Metrics}
+	p.instance = ledger.Instance{Version: Version(), Digest: cfg.Digest(), StartedAt: time.Now()}
 	if err := p.openLedger(ctx, o.AcceptMapping); err != nil {
 		return nil, err
 	}
-	plan, err := compile(ctx, cfg, clients)
-	if err == nil && cfg.Kafka.Topics.Create {
+	if p.plan, err = compile(ctx, cfg, clients); err == nil && cfg.Kafka.Topics.Create {
 		err = clients.ensureApplyTopics(ctx, cfg)
+	}
+	if err == nil { // what the configuration says wrongly is said at once
+		_, err = newApply(cfg, clients, p.pool, "", o.Logger, prometheus.NewRegistry())
 	}
 	if err != nil {
 		p.pool.Close()
 		return nil, err
 	}
-	p.source = newSource(cfg, clients, o.Logger, o.Metrics)
-	p.transform = newTransform(cfg, clients, p.pool, plan, o.Logger, o.Metrics)
-	if p.apply, err = newApply(cfg, clients, p.pool, o.Logger, o.Metrics); err != nil {
-		p.pool.Close()
-		return nil, err
+	p.connectors = []*connector{
+		newConnector(cfg.Name+"-source", 1, o.Logger, p.startSource),
+		newConnector(cfg.Name+"-transform", 1, o.Logger, p.startTransform),
+		newConnector(cfg.Name+"-apply", cfg.Kafka.Topics.Partitions, o.Logger, p.startApply),
 	}
 	return p, nil
 }
 
 // openLedger migrates the ledger and compares its identity with the servers that
-// the configuration reaches.
+// the configuration reaches. With a mapping that is not the accepted one the
+// instance stands by, if there is somebody to stand by for (hazard C23).
 func (p *Pipeline) openLedger(ctx context.Context, accept bool) error {
 	if err := ledger.Migrate(ctx, p.cfg.Ledger.Reveal()); err != nil {
 		return err
@@ -98,10 +113,7 @@ func (p *Pipeline) openLedger(ctx context.Context, accept bool) error {
 	}
 	var digest *ledger.DigestError
 	if errors.As(err, &digest) {
-		if err = stage.Hold("Run with --accept-mapping to evaluate everything again with the new one; deletes among the differences will wait for `backstitch approve`",
-			"the mapping or the policies changed: the ledger accepted digest %.12s, this file has %.12s", digest.Accepted, digest.Offered); accept {
-			err = ledger.Accept(ctx, pool, identity.Digest)
-		}
+		err = p.anotherDigest(ctx, pool, digest, accept)
 	}
 	if err != nil {
 		pool.Close()
@@ -109,6 +121,17 @@ func (p *Pipeline) openLedger(ctx context.Context, accept bool) error {
 	}
 	p.pool = pool
 	return nil
+}
+
+func (p *Pipeline) anotherDigest(ctx context.Context, pool *pgxpool.Pool, digest *ledger.DigestError, accept bool) error {
+	if accept {
+		return ledger.Accept(ctx, pool, digest.Offered)
+	}
+	alive, err := ledger.AcceptedAlive(ctx, pool, "")
+	if err == nil && !alive {
+		err = digestHold(digest.Accepted, digest.Offered)
+	}
+	return err
 }
 
 // compile learns from the source what the mappings read.
@@ -121,29 +144,74 @@ func compile(ctx context.Context, cfg *config.Config, c *Clients) (*transform.Pl
 	return transform.Compile(ctx, conn, cfg.Source.Tables, cfg.Mappings())
 }
 
-// Start runs the connectors and the admin server. ctx bounds their whole life:
-// cancel it only after Stop.
+// Start serves the admin address and keeps the connectors as the cluster wants
+// them. ctx bounds their whole life: cancel it only after Stop.
 func (p *Pipeline) Start(ctx context.Context) error {
-	server, err := admin.Serve(p.cfg.Admin.Listen, p.Status, p.metrics)
+	secure, err := p.cfg.Admin.TLS.Config()
+	if err != nil {
+		return fmt.Errorf("%s: admin.tls: %w", p.cfg.Where("admin.tls"), err)
+	}
+	p.admin, err = admin.Listen(admin.Options{
+		Listen: p.cfg.Admin.Listen, Token: p.cfg.Admin.Token.Reveal(), TLS: secure, Version: p.instance.Version,
+		Collect: p.Status, Metrics: p.gatherer(), Control: control{p}, Ready: p.ready, Live: p.live,
+	})
 	if err != nil {
 		return err
 	}
-	p.admin = server
-	for _, s := range p.connectors() {
-		s.Start(ctx)
+	p.instance.ID, p.instance.URL = p.identify()
+	p.admin.Serve()
+	supervised, quit := context.WithCancel(ctx)
+	p.quit = quit
+	p.over.Go(func() { p.supervise(supervised) })
+	for _, c := range p.connectors {
+		go c.keep(ctx)
 	}
 	return nil
 }
 
+// gatherer joins the process's metrics with those of the stages that run.
+func (p *Pipeline) gatherer() prometheus.Gatherers {
+	all := prometheus.Gatherers{p.metrics}
+	for _, c := range p.connectors {
+		all = append(all, c)
+	}
+	return all
+}
+
+// identify names this instance as others know it, as Kafka Connect's worker_id: the
+// address that the configuration advertises, else the host's name and the port of
+// the admin address.
+func (p *Pipeline) identify() (id, url string) {
+	scheme, _, _ := strings.Cut(p.AdminURL(), "://")
+	id = p.cfg.Admin.Advertised
+	if id == "" {
+		id = p.admin.Addr()
+		host, err := os.Hostname()
+		if _, port, err2 := net.SplitHostPort(id); err == nil && err2 == nil {
+			id = net.JoinHostPort(host, port)
+		}
+	}
+	return id, scheme + "://" + id
+}
+
 // AdminURL is where the status page is.
-func (p *Pipeline) AdminURL() string { return "http://" + p.admin.Addr() }
+func (p *Pipeline) AdminURL() string { return p.admin.URL() }
 
 // Stop drains the connectors, the source first, so that what it read is committed
 // before the others finish what they hold. When ctx ends they are cancelled.
 func (p *Pipeline) Stop(ctx context.Context) error {
 	var errs []error
-	for _, s := range p.connectors() {
-		errs = append(errs, s.Stop(ctx))
+	if p.quit != nil {
+		for _, c := range p.connectors {
+			errs = append(errs, c.stop(ctx))
+		}
+		p.quit()
+		p.over.Wait()
+		leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if err := ledger.Leave(leave, p.pool, p.instance.ID); err != nil {
+			p.log.WarnContext(ctx, "the ledger shows this instance for a few seconds more", "error", err)
+		}
 	}
 	if p.admin != nil {
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -155,6 +223,34 @@ func (p *Pipeline) Stop(ctx context.Context) error {
 	p.clients.Stytch.Close()
 	p.pool.Close()
 	return errors.Join(errs...)
+}
+
+// setState says what the instance as a whole does, and returns what it did.
+func (p *Pipeline) setState(state string) (before string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, p.mu.state = p.mu.state, state
+	return before
+}
+
+func (p *Pipeline) state() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.state
+}
+
+// fail ends the run.
+func (p *Pipeline) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.fatal = err
+}
+
+// fatal is what ends the run whatever the connectors do.
+func (p *Pipeline) fatal() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.fatal
 }
 
 // Heartbeat writes a transaction of our own into the source and returns its LSN:

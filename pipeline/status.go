@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -29,9 +30,9 @@ func Observe(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.
 	s := admin.Status{
 		Name: cfg.Name, Time: time.Now().UTC(),
 		Connectors: []admin.Connector{
-			{Name: cfg.Name + "-source", State: "UNASSIGNED"},
-			{Name: cfg.Name + "-transform", State: "UNASSIGNED"},
-			{Name: cfg.Name + "-apply", State: "UNASSIGNED"},
+			{Name: cfg.Name + "-source", State: taskUnassigned},
+			{Name: cfg.Name + "-transform", State: taskUnassigned},
+			{Name: cfg.Name + "-apply", State: taskUnassigned},
 		},
 		Backfill: []admin.Table{}, Transform: admin.Transform{Audits: []admin.Audit{}}, Lag: []admin.Lag{}, Consents: []ledger.Consent{},
 	}
@@ -41,6 +42,7 @@ func Observe(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.
 	}{
 		{"checkpoint", func(ctx context.Context, s *admin.Status) error { return readCheckpoint(ctx, cfg, c, s) }},
 		{"slot", func(ctx context.Context, s *admin.Status) error { return readSlot(ctx, cfg, c, s) }},
+		{"cluster", func(ctx context.Context, s *admin.Status) error { return readCluster(ctx, pool, s) }},
 		{"ledger", func(ctx context.Context, s *admin.Status) error { return readLedger(ctx, pool, s) }},
 		{"lag", func(ctx context.Context, s *admin.Status) error { return readLag(ctx, cfg, c, s) }},
 	} {
@@ -82,10 +84,41 @@ func readSlot(ctx context.Context, cfg *config.Config, c *Clients, s *admin.Stat
 		return redact.SQLError(err)
 	}
 	s.Source = slot
-	if slot.SlotActive { // somebody reads it, here or elsewhere
-		s.Connectors[0].State = "RUNNING"
+	return nil
+}
+
+// readCluster says what the instances report of their tasks.
+func readCluster(ctx context.Context, pool *pgxpool.Pool, s *admin.Status) error {
+	c, err := ledger.ReadCluster(ctx, pool)
+	if err != nil {
+		return err
+	}
+	s.Instances = c.Instances
+	for i := range s.Connectors {
+		show(&s.Connectors[i], c)
 	}
 	return nil
+}
+
+// show is a connector's state out of its tasks': the worst of them, so that one
+// failed partition is seen.
+func show(connector *admin.Connector, c ledger.Cluster) {
+	for _, t := range c.Tasks {
+		if t.Connector == connector.Name {
+			connector.Tasks = append(connector.Tasks, t)
+		}
+	}
+	if target := c.Targets[connector.Name].State; target == ledger.TargetPaused || target == ledger.TargetStopped {
+		connector.State = string(target)
+		return
+	}
+	worst := 0
+	for _, t := range connector.Tasks {
+		if rank := slices.Index([]string{taskUnassigned, taskRunning, taskRestarting, taskFailed}, t.State); rank > worst {
+			worst = rank
+			connector.State, connector.Trace, connector.Held, connector.Worker, connector.Since = t.State, t.Trace, t.Held, t.Instance, &t.Since
+		}
+	}
 }
 
 func readLedger(ctx context.Context, pool *pgxpool.Pool, s *admin.Status) (err error) {

@@ -20,6 +20,7 @@ func sourceConfig(cfg *config.Config) capture.Config {
 	return capture.Config{
 		Name: cfg.Name + "-source", Prefix: cfg.Kafka.Topics.Prefix,
 		Slot: cfg.Source.Slot, Publication: cfg.Source.Publication,
+		SlotMaxRetained: cfg.Source.SlotMaxRetained, SlotOnExceed: cfg.Source.SlotOnExceed,
 		KeepPublication: !cfg.Source.CreatePublication,
 		Tables:          cfg.Source.Tables,
 		Partitions:      cfg.Kafka.Topics.Partitions, ReplicationFactor: int16(cfg.Kafka.Topics.ReplicationFactor),
@@ -31,17 +32,20 @@ func sourceConfig(cfg *config.Config) capture.Config {
 }
 
 // newSource wires Postgres to Kafka.
-func newSource(cfg *config.Config, c *Clients, log *slog.Logger, metrics prometheus.Registerer) *capture.Source {
-	return capture.New(sourceConfig(cfg), capture.Deps{
+func newSource(cfg *config.Config, c *Clients, owner string, log *slog.Logger, metrics prometheus.Registerer) *capture.Source {
+	instance := sourceConfig(cfg)
+	instance.Owner = owner
+	return capture.New(instance, capture.Deps{
 		Source: c.Source, Kafka: c.Kafka, Registry: c.Registry, Logger: log, Metrics: metrics,
 	})
 }
 
 // newTransform wires the source topics to the ledger and the apply topics.
-func newTransform(cfg *config.Config, c *Clients, pool *pgxpool.Pool, plan *transform.Plan, log *slog.Logger, metrics prometheus.Registerer) *transform.Transform {
+func newTransform(cfg *config.Config, c *Clients, pool *pgxpool.Pool, plan *transform.Plan, owner string, log *slog.Logger, metrics prometheus.Registerer) *transform.Transform {
 	return transform.New(
 		transform.Config{
-			Name: cfg.Name, Prefix: cfg.Kafka.Topics.Prefix, Tables: cfg.Source.Tables, Mappings: cfg.Mappings(),
+			Name: cfg.Name, Owner: owner, Digest: cfg.Digest(),
+			Prefix: cfg.Kafka.Topics.Prefix, Tables: cfg.Source.Tables, Mappings: cfg.Mappings(),
 			ApplyPartitions: cfg.Kafka.Topics.Partitions, Sweep: cfg.Sweep, AuditEvery: cfg.Audit,
 		},
 		transform.Deps{
@@ -80,8 +84,10 @@ func digestKey(cfg *config.Config) []byte {
 }
 
 // newApply wires the apply topics to Stytch.
-func newApply(cfg *config.Config, c *Clients, pool *pgxpool.Pool, log *slog.Logger, metrics prometheus.Registerer) (*apply.Apply, error) {
-	return apply.New(applyConfig(cfg), apply.Deps{
+func newApply(cfg *config.Config, c *Clients, pool *pgxpool.Pool, owner string, log *slog.Logger, metrics prometheus.Registerer) (*apply.Apply, error) {
+	instance := applyConfig(cfg)
+	instance.Owner, instance.Digest = owner, cfg.Digest()
+	return apply.New(instance, apply.Deps{
 		Ledger: pool, Client: c.Stytch, Kafka: c.Kafka, Logger: log, Metrics: metrics,
 	})
 }

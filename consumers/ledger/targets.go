@@ -73,3 +73,14 @@ func RequestRestart(ctx context.Context, q Querier, connector string, failedOnly
 	}
 	return nil
 }
+
+// Orders are what an instance must know to do what is wanted: the accepted digest
+// of mapping and policies, and the targets.
+func Orders(ctx context.Context, q Querier) (digest string, targets map[string]ConnectorTarget, err error) {
+	err = q.QueryRow(ctx, "SELECT coalesce((SELECT digest FROM backstitch.identity ORDER BY created_at LIMIT 1), '')").Scan(&digest)
+	if err != nil {
+		return "", nil, fmt.Errorf("read the accepted digest: %w", redact.SQLError(err))
+	}
+	targets, err = Targets(ctx, q)
+	return digest, targets, err
+}

@@ -2,12 +2,14 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,29 +28,61 @@ type Collect func(ctx context.Context) Status
 type Server struct {
 	http     *http.Server
 	listener net.Listener
+	secure   bool
+	serve    func()
 	done     chan error
 }
 
-// Serve listens on addr; loopback only, because it asks nobody who they are.
-func Serve(addr string, collect Collect, metrics prometheus.Gatherer) (*Server, error) {
-	host, _, err := net.SplitHostPort(addr)
+// Options of the admin address.
+type Options struct {
+	// Listen is host:port. Beyond loopback it needs Token (the configuration sees to it).
+	Listen string
+	// Token that requests must show; "": nothing is asked, loopback only.
+	Token string
+	// TLS, nil: plain HTTP.
+	TLS     *tls.Config
+	Version string
+	Collect Collect
+	Metrics prometheus.Gatherer
+	Control Control
+	// Ready says why this instance is not ready to work; nil: it is.
+	Ready func() error
+	// Live says why the process should be killed; nil: it moves.
+	Live func() error
+}
+
+// Listen opens the address, so that the instance knows its own name before it
+// serves. It answers after Serve.
+func Listen(o Options) (*Server, error) {
+	host, _, err := net.SplitHostPort(o.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("admin.listen %s: %w", addr, err)
+		return nil, fmt.Errorf("admin.listen %s: %w", o.Listen, err)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("admin.listen %s: only loopback addresses are served, because the page asks for no credentials: use 127.0.0.1", addr)
+	if ip := net.ParseIP(host); o.Token == "" && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("admin.listen %s: only loopback addresses are served without a token: set admin.token, or use 127.0.0.1", o.Listen)
 	}
-	l, err := net.Listen("tcp", addr)
+	l, err := net.Listen("tcp", o.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("admin.listen: %w", err)
 	}
-	s := &Server{
-		http:     &http.Server{Handler: Handler(collect, metrics), ReadHeaderTimeout: 10 * time.Second},
-		listener: l,
-		done:     make(chan error, 1),
+	s := &Server{listener: l, secure: o.TLS != nil, done: make(chan error, 1)}
+	if o.TLS != nil {
+		l = tls.NewListener(l, o.TLS)
 	}
-	go func() { s.done <- s.http.Serve(l) }()
+	s.http = &http.Server{Handler: Handler(o), ReadHeaderTimeout: 10 * time.Second}
+	s.serve = func() { s.done <- s.http.Serve(l) }
 	return s, nil
+}
+
+// Serve begins to answer.
+func (s *Server) Serve() { go s.serve() }
+
+// URL is where the page is, on this machine.
+func (s *Server) URL() string {
+	if s.secure {
+		return "https://" + s.Addr()
+	}
+	return "http://" + s.Addr()
 }
 
 // Addr is where the server listens.
@@ -64,11 +98,17 @@ func (s *Server) Stop(ctx context.Context) error {
 }
 
 // Handler serves the page at /, the status at /status, Prometheus metrics at
-// /metrics and liveness at /health.
-func Handler(collect Collect, metrics prometheus.Gatherer) http.Handler {
-	cached := &cache{collect: collect}
+// /metrics, health, and Kafka Connect's interface.
+func Handler(o Options) http.Handler {
+	cached := &cache{collect: o.Collect}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+	rest := connect{o.Control, o.Version}
+	rest.routes(mux)
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.Header.Get("Accept"), "text/html") { // a script wants Connect's answer
+			rest.root(w, r)
+			return
+		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'")
 		w.Write(page)
@@ -76,15 +116,28 @@ func Handler(collect Collect, metrics prometheus.Gatherer) http.Handler {
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
 		body, err := json.MarshalIndent(cached.get(r.Context()), "", "  ")
 		if err != nil {
-			http.Error(w, "the status cannot be shown", http.StatusInternalServerError)
+			fail(w, http.StatusInternalServerError, "the status cannot be shown")
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(body)
 	})
-	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
-	return mux
+	mux.HandleFunc("GET /health", health(o.Live))
+	mux.HandleFunc("GET /health/live", health(o.Live))
+	mux.HandleFunc("GET /health/ready", health(o.Ready))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))
+	return guard{o.Token, mux}
+}
+
+// health answers a probe, with a reason where it fails.
+func health(ask func() error) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if err := ask(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	}
 }
 
 // cache keeps a status for a second, so that many viewers cost what one does.

@@ -16,6 +16,8 @@ type Status struct {
 	Time time.Time `json:"time"`
 	// Connectors are <name>-source, -transform and -apply.
 	Connectors []Connector `json:"connectors"`
+	// Instances are the processes that run the connectors, or stand by.
+	Instances []ledger.Instance `json:"instances,omitempty"`
 	// Source is how far the source topics reach; nil before the first checkpoint.
 	Source *Source `json:"source,omitempty"`
 	// Backfill is the progress of the current or last run, by table.
@@ -37,8 +39,14 @@ type Status struct {
 // Connector is one of the three, with Kafka Connect's states.
 type Connector struct {
 	Name string `json:"name"`
-	// State: RUNNING, UNASSIGNED (stands by, or runs in another process), FAILED, STOPPED.
+	// State: RUNNING, RESTARTING, UNASSIGNED (nobody runs it), PAUSED, STOPPED, FAILED.
 	State string `json:"state"`
+	// Worker is the instance that runs it; of apply, the one with the lowest task.
+	Worker string `json:"worker_id,omitempty"`
+	// Since is when its tasks came into this state.
+	Since *time.Time `json:"since,omitempty"`
+	// Tasks by id; of a stopped connector none.
+	Tasks []ledger.Task `json:"tasks,omitempty"`
 	// Trace says why it failed, and the fix when it is held.
 	Trace string `json:"trace,omitempty"`
 	// Held: FAILED until a person acts.

@@ -1,0 +1,311 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/backstitch/backstitch/consumers/ledger"
+)
+
+// Control is what the REST interface needs of the cluster. It is the same from
+// every instance.
+type Control interface {
+	// Names of the connectors, in the order of the data's way.
+	Names() []string
+	// Config is a connector's configuration with its secrets masked.
+	Config(name string) map[string]string
+	// TaskIDs is the number of a connector's tasks.
+	TaskIDs(name string) int
+	// Cluster is what the instances report, and what is wanted of the connectors.
+	Cluster(ctx context.Context) (ledger.Cluster, error)
+	// SetTarget says what is wanted of a connector from now on.
+	SetTarget(ctx context.Context, name string, target ledger.Target) error
+	// Restart starts a connector anew where it runs, or only where it has failed.
+	Restart(ctx context.Context, name string, failedOnly bool) error
+	// Offsets are how far a connector is, in Kafka Connect's shape.
+	Offsets(ctx context.Context, name string) ([]Offset, error)
+	// ClusterID is the Kafka cluster's.
+	ClusterID(ctx context.Context) (string, error)
+}
+
+// Offset is a position of a connector, as Kafka Connect writes it.
+type Offset struct {
+	Partition map[string]any `json:"partition"`
+	Offset    map[string]any `json:"offset"`
+}
+
+// connect answers in the shape of Kafka Connect's REST interface, so that what was
+// written for it works here.
+type connect struct {
+	Control
+	version string
+}
+
+// routes are the paths of Kafka Connect.
+func (c connect) routes(mux *http.ServeMux) {
+	named := func(pattern string, handle func(w http.ResponseWriter, r *http.Request, name string)) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			name := r.PathValue("name")
+			if !slices.Contains(c.Names(), name) {
+				fail(w, http.StatusNotFound, "Connector "+name+" not found")
+				return
+			}
+			handle(w, r, name)
+		})
+	}
+	mux.HandleFunc("GET /connectors", c.list)
+	mux.HandleFunc("POST /connectors", refuseConfig)
+	named("GET /connectors/{name}", c.info)
+	named("GET /connectors/{name}/config", func(w http.ResponseWriter, _ *http.Request, name string) { write(w, http.StatusOK, c.Config(name)) })
+	named("PUT /connectors/{name}/config", func(w http.ResponseWriter, r *http.Request, _ string) { refuseConfig(w, r) })
+	named("GET /connectors/{name}/status", c.status)
+	named("GET /connectors/{name}/tasks", c.tasks)
+	named("GET /connectors/{name}/tasks/{task}/status", c.task)
+	named("PUT /connectors/{name}/pause", c.target(ledger.TargetPaused, http.StatusAccepted))
+	named("PUT /connectors/{name}/resume", c.target(ledger.TargetRunning, http.StatusAccepted))
+	named("PUT /connectors/{name}/stop", c.target(ledger.TargetStopped, http.StatusNoContent))
+	named("POST /connectors/{name}/restart", c.restart)
+	named("POST /connectors/{name}/tasks/{task}/restart", c.restartTask)
+	named("GET /connectors/{name}/offsets", c.offsets)
+}
+
+// refuseConfig answers what would change a configuration.
+func refuseConfig(w http.ResponseWriter, _ *http.Request) {
+	fail(w, http.StatusMethodNotAllowed, "the file that `backstitch run -c FILE` names is the configuration: change it, run `backstitch check` on it, and restart the instances one after another")
+}
+
+// Description is a connector as GET /connectors/{name} answers.
+type Description struct {
+	Name   string            `json:"name"`
+	Config map[string]string `json:"config"`
+	Tasks  []TaskID          `json:"tasks"`
+	Type   string            `json:"type"`
+}
+
+// TaskID names a task.
+type TaskID struct {
+	Connector string `json:"connector"`
+	Task      int    `json:"task"`
+}
+
+// ConnectorState is a connector as GET /connectors/{name}/status answers.
+type ConnectorState struct {
+	Name      string      `json:"name"`
+	Connector StateOf     `json:"connector"`
+	Tasks     []TaskState `json:"tasks"`
+	Type      string      `json:"type"`
+}
+
+// StateOf is a state and the instance that it is of.
+type StateOf struct {
+	State  string `json:"state"`
+	Worker string `json:"worker_id"`
+	Trace  string `json:"trace,omitempty"`
+}
+
+// TaskState is the state of a task.
+type TaskState struct {
+	ID int `json:"id"`
+	StateOf
+}
+
+// kind is source, or sink for what consumes topics.
+func (c connect) kind(name string) string {
+	if name == c.Names()[0] {
+		return "source"
+	}
+	return "sink"
+}
+
+func (c connect) describe(name string, cluster ledger.Cluster) Description {
+	d := Description{Name: name, Config: c.Config(name), Tasks: []TaskID{}, Type: c.kind(name)}
+	for _, t := range c.state(name, cluster).Tasks {
+		d.Tasks = append(d.Tasks, TaskID{name, t.ID})
+	}
+	return d
+}
+
+// state puts a connector's tasks under what is wanted of it: as in Kafka Connect
+// the connector is RUNNING though a task has failed, and a stopped one has no tasks.
+// A task that nobody alive reports is UNASSIGNED.
+func (c connect) state(name string, cluster ledger.Cluster) ConnectorState {
+	s := ConnectorState{Name: name, Connector: StateOf{State: string(ledger.TargetRunning)}, Tasks: []TaskState{}, Type: c.kind(name)}
+	if t, ok := cluster.Targets[name]; ok {
+		s.Connector.State = string(t.State)
+	}
+	reported := map[int]ledger.Task{}
+	for _, t := range cluster.Tasks {
+		if t.Connector == name {
+			reported[t.ID] = t
+		}
+	}
+	for id := range c.TaskIDs(name) {
+		t, ok := reported[id]
+		switch {
+		case ok:
+		case s.Connector.State == string(ledger.TargetStopped):
+			continue
+		default:
+			t = ledger.Task{ID: id, State: "UNASSIGNED"}
+		}
+		s.Tasks = append(s.Tasks, TaskState{id, StateOf{State: t.State, Worker: t.Instance, Trace: t.Trace}})
+		s.Connector.Worker = cmp.Or(s.Connector.Worker, t.Instance)
+	}
+	return s
+}
+
+func (c connect) list(w http.ResponseWriter, r *http.Request) {
+	expand := r.URL.Query()["expand"]
+	if len(expand) == 0 {
+		write(w, http.StatusOK, c.Names())
+		return
+	}
+	cluster, ok := c.cluster(w, r)
+	if !ok {
+		return
+	}
+	all := map[string]map[string]any{}
+	for _, name := range c.Names() {
+		all[name] = map[string]any{}
+		if slices.Contains(expand, "status") {
+			all[name]["status"] = c.state(name, cluster)
+		}
+		if slices.Contains(expand, "info") {
+			all[name]["info"] = c.describe(name, cluster)
+		}
+	}
+	write(w, http.StatusOK, all)
+}
+
+func (c connect) info(w http.ResponseWriter, r *http.Request, name string) {
+	if cluster, ok := c.cluster(w, r); ok {
+		write(w, http.StatusOK, c.describe(name, cluster))
+	}
+}
+
+func (c connect) status(w http.ResponseWriter, r *http.Request, name string) {
+	if cluster, ok := c.cluster(w, r); ok {
+		write(w, http.StatusOK, c.state(name, cluster))
+	}
+}
+
+func (c connect) tasks(w http.ResponseWriter, r *http.Request, name string) {
+	cluster, ok := c.cluster(w, r)
+	if !ok {
+		return
+	}
+	type task struct {
+		ID     TaskID            `json:"id"`
+		Config map[string]string `json:"config"`
+	}
+	list := []task{}
+	for _, t := range c.state(name, cluster).Tasks {
+		list = append(list, task{TaskID{name, t.ID}, c.Config(name)})
+	}
+	write(w, http.StatusOK, list)
+}
+
+func (c connect) task(w http.ResponseWriter, r *http.Request, name string) {
+	cluster, ok := c.cluster(w, r)
+	if !ok {
+		return
+	}
+	for _, t := range c.state(name, cluster).Tasks {
+		if strconv.Itoa(t.ID) == r.PathValue("task") {
+			write(w, http.StatusOK, t)
+			return
+		}
+	}
+	noTask(w, r, name)
+}
+
+func noTask(w http.ResponseWriter, r *http.Request, name string) {
+	fail(w, http.StatusNotFound, "No status found for task "+name+"-"+r.PathValue("task"))
+}
+
+func (c connect) target(target ledger.Target, code int) func(http.ResponseWriter, *http.Request, string) {
+	return func(w http.ResponseWriter, r *http.Request, name string) {
+		if err := c.SetTarget(r.Context(), name, target); err != nil {
+			fail(w, http.StatusInternalServerError, err.Error())
+			return
+		}
+		w.WriteHeader(code)
+	}
+}
+
+func (c connect) restart(w http.ResponseWriter, r *http.Request, name string) {
+	query := r.URL.Query()
+	if err := c.Restart(r.Context(), name, query.Get("onlyFailed") == "true"); err != nil {
+		fail(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	if query.Get("includeTasks") != "true" {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	if cluster, ok := c.cluster(w, r); ok {
+		write(w, http.StatusAccepted, c.state(name, cluster))
+	}
+}
+
+// restartTask starts the whole connector anew where it runs: its tasks share one
+// stage in each instance.
+func (c connect) restartTask(w http.ResponseWriter, r *http.Request, name string) {
+	id, err := strconv.Atoi(r.PathValue("task"))
+	if err != nil || id < 0 || id >= c.TaskIDs(name) {
+		noTask(w, r, name)
+		return
+	}
+	if err := c.Restart(r.Context(), name, false); err != nil {
+		fail(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (c connect) offsets(w http.ResponseWriter, r *http.Request, name string) {
+	offsets, err := c.Offsets(r.Context(), name)
+	if err != nil {
+		fail(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	write(w, http.StatusOK, map[string][]Offset{"offsets": offsets})
+}
+
+func (c connect) cluster(w http.ResponseWriter, r *http.Request) (ledger.Cluster, bool) {
+	cluster, err := c.Cluster(r.Context())
+	if err != nil {
+		fail(w, http.StatusInternalServerError, err.Error())
+	}
+	return cluster, err == nil
+}
+
+// root is what Kafka Connect answers at /.
+func (c connect) root(w http.ResponseWriter, r *http.Request) {
+	id, err := c.ClusterID(r.Context())
+	if err != nil {
+		fail(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	write(w, http.StatusOK, map[string]string{"version": c.version, "commit": c.version, "kafka_cluster_id": id})
+}
+
+// fail answers with Kafka Connect's error body.
+func fail(w http.ResponseWriter, code int, message string) {
+	write(w, code, map[string]any{"error_code": code, "message": message})
+}
+
+func write(w http.ResponseWriter, code int, body any) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		http.Error(w, "the answer cannot be shown", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	w.Write(b)
+}
