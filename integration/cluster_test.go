@@ -1,0 +1,216 @@
+package integration_test
+
+import (
+	"encoding/json"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/backstitch/backstitch/integration/harness"
+	"github.com/backstitch/backstitch/integration/testenv"
+	"github.com/backstitch/backstitch/integration/witness"
+	"github.com/backstitch/backstitch/pipeline/admin"
+	"github.com/backstitch/backstitch/pipeline/cli/demo"
+	simulator "github.com/backstitch/backstitch/pipeline/sandbox/stytch"
+)
+
+// Three instances share the work while they are killed, stopped and woken at random.
+// Nothing is lost, nothing comes twice (invariant 2), no entity is in two hands
+// (invariant 4), no former owner's write comes through (invariant 10), and a pipeline
+// always has an owner of each task.
+func TestThreeInstances(t *testing.T) {
+	t.Parallel()
+	testenv.RealKafka(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	o := harness.Boxy()
+	o.RateLimit = 150
+	o.Simulator.Latency = 5 * time.Millisecond
+	w := harness.New(t, o)
+	legacy := w.SeedBoxy(t, demo.Size{Teams: 60, Users: 600, Memberships: 800, Largest: 100, Seed: 11})
+	for _, table := range demoTables {
+		witness.Keep(t, w.Pool, table, "id")
+	}
+	stop := w.Use(t, legacy, seed, 30)
+	instances := []*harness.Process{w.Run(t), w.Run(t), w.Run(t)}
+	for _, p := range instances {
+		p.AdminURL(t)
+	}
+	for range 8 {
+		i := random.IntN(len(instances))
+		victim := instances[i]
+		live(t, victim, time.Duration(random.IntN(2000))*time.Millisecond)
+		if random.IntN(2) == 0 {
+			t.Logf("instance %d is killed", i)
+			victim.Kill()
+			instances[i] = w.Run(t)
+			continue
+		}
+		pause := time.Duration(4000+random.IntN(3000)) * time.Millisecond // others take over meanwhile
+		t.Logf("instance %d is stopped for %s", i, pause)
+		victim.Signal(syscall.SIGSTOP)
+		live(t, victim, pause)
+		victim.Signal(syscall.SIGCONT)
+	}
+	t.Logf("%d transactions", stop())
+	w.CaughtUp(t, 3*time.Minute)
+	harness.Eventually(t, 30*time.Second, "every task runs somewhere", func() bool { return allRun(connectors(t, instances[1])) })
+	for _, p := range instances {
+		p.Stop(t)
+	}
+	r := w.Clean(t)
+	traps(t, w, legacy, r.Parked, r.Blocked)
+	if pairs := simulator.Overlapping(w.Simulator.Journal()); len(pairs) > 0 {
+		t.Errorf("%d pairs of writes to one entity were in flight at once", len(pairs))
+	}
+	for _, table := range demoTables {
+		witness.ExactlyOnce(t, w.Pool, w.Brokers, w.Registry, w.Prefix, table)
+	}
+}
+
+// What a person sets in one instance is the cluster's, and outlives every instance.
+func TestTargetsAreTheClusters(t *testing.T) {
+	t.Parallel()
+	o := harness.Example()
+	o.Schema += harness.ExampleRows(5)
+	w := harness.New(t, o)
+	untilCaughtUp(t, w, 0)
+	first, second := w.Run(t), w.Run(t)
+	harness.Eventually(t, time.Minute, "every task runs", func() bool { return allRun(connectors(t, second)) })
+
+	apply := "/connectors/" + w.Prefix + "-apply"
+	call(t, second, "PUT", apply+"/stop", http.StatusNoContent)
+	harness.Eventually(t, 30*time.Second, "apply has no tasks any more", func() bool {
+		s := connectors(t, first)[w.Prefix+"-apply"]
+		return s.Connector.State == "STOPPED" && len(s.Tasks) == 0
+	})
+	seq := w.Simulator.Seq()
+	w.Exec(t, "UPDATE users SET name = 'While apply is stopped' WHERE id = 3")
+	first.Stop(t)
+	second.Stop(t)
+	third := w.Run(t)
+	harness.Eventually(t, time.Minute, "the source runs, apply does not", func() bool {
+		all := connectors(t, third)
+		return running(all[w.Prefix+"-source"]) && running(all[w.Prefix+"-transform"]) && all[w.Prefix+"-apply"].Connector.State == "STOPPED"
+	})
+	if n := w.Simulator.Seq() - seq; n != 0 {
+		t.Errorf("%d calls while apply was stopped", n)
+	}
+	call(t, third, "PUT", apply+"/resume", http.StatusAccepted)
+	w.CaughtUp(t, time.Minute)
+	w.Clean(t)
+
+	source := "/connectors/" + w.Prefix + "-source"
+	call(t, third, "PUT", source+"/pause", http.StatusAccepted)
+	harness.Eventually(t, 30*time.Second, "the source's task is paused", func() bool {
+		s := connectors(t, third)[w.Prefix+"-source"]
+		return s.Connector.State == "PAUSED" && len(s.Tasks) == 1 && s.Tasks[0].State == "PAUSED"
+	})
+	call(t, third, "PUT", source+"/resume", http.StatusAccepted)
+	w.Exec(t, "UPDATE users SET name = 'After the pause' WHERE id = 4")
+	w.CaughtUp(t, time.Minute)
+	call(t, third, "POST", apply+"/restart", http.StatusNoContent)
+	w.Exec(t, "UPDATE users SET name = 'After the restart' WHERE id = 4")
+	w.CaughtUp(t, time.Minute)
+	w.Clean(t)
+	for _, path := range []string{source, apply, "/connectors/" + w.Prefix + "-transform"} {
+		body := call(t, third, "GET", path+"/config", http.StatusOK)
+		for _, secret := range []string{harness.Secret, w.Legacy, w.Ledger} {
+			if strings.Contains(body, secret) {
+				t.Errorf("%s/config shows a secret", path) // invariant 8
+			}
+		}
+		if body := call(t, third, "GET", path+"/offsets", http.StatusOK); !strings.Contains(body, `"partition":{`) {
+			t.Errorf("%s/offsets: %s", path, body)
+		}
+	}
+}
+
+// A rolling deploy with another mapping: who has it stands by while an owner lives,
+// and works when a person has accepted it; who has the former one stands by from
+// then on (hazard C23).
+func TestAnotherMappingStandsBy(t *testing.T) {
+	t.Parallel()
+	o := harness.Example()
+	o.Schema += harness.ExampleRows(6)
+	w := harness.New(t, o)
+	untilCaughtUp(t, w, 0)
+	old := w.Run(t)
+	harness.Eventually(t, time.Minute, "every task runs", func() bool { return allRun(connectors(t, old)) })
+	path := w.Variant(t, "louder", func(o *harness.Options) {
+		o.Members = strings.Replace(o.Members, "u.name", "upper(u.name) AS name", 1)
+	})
+	seq := w.Simulator.Seq()
+	waiting := w.Start(t, "run", "-c", path)
+	harness.Eventually(t, time.Minute, "the new one stands by", func() bool { return strings.Contains(waiting.Log(), "this instance stands by") })
+	if n := w.Simulator.Seq() - seq; n != 0 {
+		t.Errorf("%d calls by a mapping that nobody accepted", n)
+	}
+	accepting := w.Start(t, "run", "-c", path, "--accept-mapping")
+	harness.Eventually(t, time.Minute, "the old one stands by", func() bool { return strings.Contains(old.Log(), "this instance stands by") })
+	harness.Eventually(t, time.Minute, "the new ones work", func() bool {
+		return strings.Contains(waiting.Log(), "this instance's mapping is the accepted one") && allRun(connectors(t, accepting))
+	})
+	w.Config = path
+	w.CaughtUp(t, time.Minute)
+	w.Clean(t)
+	if code := old.Stop(t); code != 0 {
+		t.Errorf("a stand-by ends with %d", code)
+	}
+}
+
+// connectors are the connectors as an instance reports them for the whole cluster.
+func connectors(t *testing.T, p *harness.Process) map[string]admin.ConnectorState {
+	t.Helper()
+	var all map[string]struct{ Status admin.ConnectorState }
+	if err := json.Unmarshal([]byte(call(t, p, "GET", "/connectors?expand=status", http.StatusOK)), &all); err != nil {
+		t.Fatal(err)
+	}
+	states := map[string]admin.ConnectorState{}
+	for name, c := range all {
+		states[name] = c.Status
+	}
+	return states
+}
+
+func allRun(all map[string]admin.ConnectorState) bool {
+	for _, s := range all {
+		if !running(s) {
+			return false
+		}
+	}
+	return len(all) == 3
+}
+
+func running(s admin.ConnectorState) bool {
+	for _, task := range s.Tasks {
+		if task.State != "RUNNING" || task.Worker == "" {
+			return false
+		}
+	}
+	return len(s.Tasks) > 0 && s.Connector.State == "RUNNING"
+}
+
+// call asks an instance's REST interface.
+func call(t *testing.T, p *harness.Process, method, path string, want int) string {
+	t.Helper()
+	r, err := http.NewRequest(method, p.AdminURL(t)+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != want {
+		t.Fatalf("%s %s: %s, want %d: %s %v", method, path, res.Status, want, body, err)
+	}
+	return string(body)
+}
