@@ -92,7 +92,13 @@ func TestTargetsAreTheClusters(t *testing.T) {
 	seq := w.Simulator.Seq()
 	w.Exec(t, "UPDATE users SET name = 'While apply is stopped' WHERE id = 3")
 	first.Stop(t)
+	if strings.Contains(first.Log(), "is left behind") {
+		t.Error("the first says that the slot is left behind, and the second reads it")
+	}
 	second.Stop(t)
+	if !strings.Contains(second.Log(), "slot backstitch_"+w.Prefix+" is left behind and retains ") {
+		t.Errorf("the last one does not say that it leaves the slot behind:\n%s", tail(second.Log()))
+	}
 	third := w.Run(t)
 	harness.Eventually(t, time.Minute, "the source runs, apply does not", func() bool {
 		all := connectors(t, third)

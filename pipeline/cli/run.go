@@ -49,6 +49,11 @@ func (a *app) run() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			defer func() {
+				if left := pipeline.SlotLeft(cmd.Context(), cfg); left != "" {
+					fmt.Fprintln(a.errOut, left)
+				}
+			}()
 			p, err := pipeline.New(cmd.Context(), cfg, pipeline.Options{Logger: log, AcceptMapping: accept})
 			if err != nil {
 				return err
