@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/pipeline/config"
 	"github.com/backstitch/backstitch/producers/capture"
 )
@@ -43,7 +46,23 @@ func slotLeft(ctx context.Context, cfg *config.Config) (*capture.SlotReport, err
 		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	return capture.SlotLeft(ctx, conn, cfg.Source.Slot)
+	report, err := capture.SlotLeft(ctx, conn, cfg.Source.Slot)
+	if err == nil && report.Exists && !report.Active {
+		report.Active = othersLive(ctx, clients)
+	}
+	return report, err
+}
+
+// othersLive reports whether an instance lives that takes the slot in a moment. This
+// one has left the ledger; a ledger that does not answer knows of nobody.
+func othersLive(ctx context.Context, c *Clients) bool {
+	conn, err := pgx.ConnectConfig(ctx, c.Ledger)
+	if err != nil {
+		return false
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	alive, err := ledger.AcceptedAlive(ctx, conn, "")
+	return err == nil && alive
 }
 
 // size is a number of bytes as PostgreSQL prints one.
