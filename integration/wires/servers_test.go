@@ -54,7 +54,7 @@ func startServers(t *testing.T) *servers {
 	s.client = s.ours.Issue(t, user)
 	s.startKafka(t)
 	s.startPostgres(t)
-	s.registry = registryBehindTLS(t, s.ours)
+	s.registry = registryBehindTLS(t, s.ours, password)
 	return s
 }
 
@@ -160,11 +160,11 @@ func (s *servers) exec(t *testing.T, sql string) {
 
 // registryBehindTLS is a schema registry that asks for a certificate's trust and a
 // password.
-func registryBehindTLS(t *testing.T, a *testenv.Authority) string {
+func registryBehindTLS(t *testing.T, a *testenv.Authority, secret string) string {
 	t.Helper()
 	inner := srfake.NewRegistry().Handler()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if u, p, _ := r.BasicAuth(); u != user || p != password {
+		if u, p, _ := r.BasicAuth(); u != user || p != secret {
 			w.WriteHeader(http.StatusUnauthorized)
 			_, _ = w.Write([]byte(`{"error_code":401,"message":"Unauthorized"}`))
 			return
