@@ -2,15 +2,146 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/backstitch/backstitch/consumers/apply"
+	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/pipeline/config"
+	"github.com/backstitch/backstitch/schemas"
 )
 
-// Replay sets the apply connector of a stopped pipeline back to the beginning of
-// its topics. With force every entity is read back from Stytch and repaired.
-func Replay(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Pool, force bool) (apply.Replayed, error) {
-	return apply.Replay(ctx, applyConfig(cfg), pool, c.Kafka, force)
+// ReplaySpec is a replay that a person asks for.
+type ReplaySpec struct {
+	ReplayFrom
+	// Organization restricts it to the entities of one organization.
+	Organization string
+	// Force plans against a fresh read of Stytch, and repairs (apply only).
+	Force bool
+	// Command and By are recorded: what was asked, and who did.
+	Command, By string
+	// Patience is how long it waits for the connector to be stopped; 0: 60 s.
+	Patience time.Duration
+}
+
+// ReplayPlan is what a replay would do. It changes nothing until Run.
+type ReplayPlan struct {
+	Connector    string            `json:"connector"`
+	Organization string            `json:"organization,omitempty"`
+	Force        bool              `json:"force,omitempty"`
+	Partitions   []ReplayPartition `json:"partitions"`
+	Notices      []string          `json:"notices,omitempty"`
+	// Records that are gone through again, and the entities that they are about.
+	Records int64 `json:"records"`
+	ledger.Selected
+	// Reads are fresh reads of Stytch, Calls what is to be written as far as the ledger
+	// knows, Hours both at the rate limit.
+	Reads int64   `json:"reads"`
+	Calls int64   `json:"api_calls"`
+	Rate  float64 `json:"rate_limit"`
+	Hours float64 `json:"hours"`
+	// Stops: the connector is stopped for it, and has Target again after.
+	Stops  bool          `json:"stops"`
+	Target ledger.Target `json:"target"`
+
+	spec    ReplaySpec
+	stopped stopped
+	apply   *apply.Replay
+}
+
+// PlanReplay looks at what replaying the apply connector would do.
+func PlanReplay(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Pool, spec ReplaySpec) (*ReplayPlan, error) {
+	p := &ReplayPlan{
+		Connector: apply.Group(cfg.Name), Organization: spec.Organization, Force: spec.Force, Rate: float64(cfg.Stytch.RateLimit),
+		Stops: spec.Organization == "" || spec.Force, spec: spec,
+	}
+	p.stopped = stopped{cfg: cfg, clients: c, pool: pool, connector: p.Connector, patience: spec.Patience}
+	former, died, err := ledger.Former(ctx, pool, p.Connector)
+	if err != nil {
+		return nil, err
+	}
+	p.Target = former
+	if died {
+		p.Notices = append(p.Notices, "a former replay died and left the connector stopped; this one goes on from there")
+	}
+	current, err := groupOffsets(ctx, c.Kafka, p.Connector)
+	if err != nil {
+		return nil, err
+	}
+	topics := apply.Topics(cfg.Kafka.Topics.Prefix)
+	var moved []string
+	if p.Partitions, moved, err = spec.resolve(ctx, c.Kafka, topics, current); err != nil {
+		return nil, err
+	}
+	p.Notices = append(p.Notices, moved...)
+	if spec.Organization != "" {
+		p.Partitions = only(p.Partitions, schemas.Partition([]byte(spec.Organization), cfg.Kafka.Topics.Partitions))
+	}
+	p.apply, err = apply.PlanReplay(ctx, applyConfig(cfg), apply.Deps{Ledger: pool, Kafka: c.Kafka}, p.spans(), spec.Organization, spec.Force)
+	if err != nil {
+		return nil, err
+	}
+	p.Records, p.Selected, p.Reads, p.Calls = p.apply.Records, p.apply.Selected, p.apply.Reads, p.apply.Calls
+	p.Hours = float64(p.Reads+p.Calls) / p.Rate / 3600
+	return p, nil
+}
+
+// only keeps one partition number, in which an organization's records are.
+func only(list []ReplayPartition, number int32) (kept []ReplayPartition) {
+	for _, r := range list {
+		if r.Partition == number {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+func (p *ReplayPlan) spans() []apply.Span {
+	spans := make([]apply.Span, len(p.Partitions))
+	for i, r := range p.Partitions {
+		spans[i] = apply.Span{Topic: r.Topic, Partition: r.Partition, From: r.New, Until: r.Current}
+	}
+	return spans
+}
+
+// Run carries the plan out: it stops the connector, waits until nobody runs it, sets
+// it back, and gives it its former target again, also after an error and when ctx
+// ends. It returns the target that stands then. Of one organization, without force,
+// nothing is stopped: its entities are made due.
+func (p *ReplayPlan) Run(ctx context.Context) (ledger.Target, error) {
+	work := func(ctx context.Context) error { return p.apply.Begin(ctx, p.spans(), p.Organization) }
+	if !p.Stops {
+		return p.Target, work(ctx)
+	}
+	return p.stopped.while(ctx, p.spec.Command, p.spec.By, work)
+}
+
+// Close frees what the plan holds.
+func (p *ReplayPlan) Close() { p.apply.Close() }
+
+func groupOffsets(ctx context.Context, kafka []kgo.Opt, group string) (map[string]map[int32]int64, error) {
+	client, err := kgo.NewClient(kafka...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka: %w", err)
+	}
+	defer client.Close()
+	committed, err := kadm.NewClient(client).FetchOffsets(ctx, group)
+	if err != nil {
+		return nil, fmt.Errorf("kafka: read the offsets of group %s: %w", group, err)
+	}
+	at := map[string]map[int32]int64{}
+	for _, o := range committed.Sorted() {
+		if o.Err != nil {
+			return nil, fmt.Errorf("kafka: read the offsets of group %s: %w", group, o.Err)
+		}
+		if at[o.Topic] == nil {
+			at[o.Topic] = map[int32]int64{}
+		}
+		at[o.Topic][o.Partition] = o.At
+	}
+	return at, nil
 }

@@ -135,8 +135,8 @@ func TestReplayIsHarmless(t *testing.T) { // invariant 5
 		t.Fatal(err)
 	}
 	seq := w.sim.Seq()
-	if r, err := Replay(context.Background(), w.cfg, w.pool, w.brokers, false); err != nil || r.Partitions != 2*w.cfg.Partitions {
-		t.Fatal(r, err)
+	if r := w.replay("", false); r.Records != 23 || r.Entities != 21 || r.Calls != 0 || r.Waiting != 1 {
+		t.Fatalf("planned %+v", r)
 	}
 	w.start()
 	w.caughtUp()
@@ -181,8 +181,8 @@ func TestForcedReplayRepairsAndKeepsForeignChanges(t *testing.T) { // invariant 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, err := Replay(context.Background(), w.cfg, w.pool, w.brokers, true); err != nil || r.Reads != 9 {
-		t.Fatal(r, err)
+	if r := w.replay("", true); r.Reads != 9 {
+		t.Fatalf("planned %+v", r)
 	}
 	w.start()
 	w.eventually("every entity was read", func() (bool, string) {

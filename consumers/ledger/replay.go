@@ -122,3 +122,17 @@ func (r *Replaying) leave() {
 		_ = conn.Close(context.Background()) // the server drops the lock with the session
 	}
 }
+
+// Former is the target that a replay of the connector would give back to it: the one
+// that stands, or that a replay that died had found. died says which.
+func Former(ctx context.Context, q Querier, connector string) (state Target, died bool, err error) {
+	err = q.QueryRow(ctx, `SELECT coalesce(d.former_state, t.state, 'RUNNING'), d.id IS NOT NULL
+		FROM (SELECT max(state) AS state, max(reason) AS reason FROM backstitch.targets WHERE connector = $1) t
+		LEFT JOIN LATERAL (SELECT id, former_state FROM backstitch.replays r
+			WHERE r.connector = $1 AND r.ended_at IS NULL AND t.state = 'STOPPED' AND t.reason LIKE 'replay ' || r.id || ':%'
+			ORDER BY id DESC LIMIT 1) d ON true`, connector).Scan(&state, &died)
+	if err != nil {
+		return "", false, fmt.Errorf("read the connector's target: %w", redact.SQLError(err))
+	}
+	return state, died, nil
+}

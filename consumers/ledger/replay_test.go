@@ -33,6 +33,9 @@ func TestReplayRemembersTheFormerTarget(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
 	ctx := context.Background()
+	if former, died, err := ledger.Former(ctx, pool, "c-apply"); err != nil || former != ledger.TargetRunning || died {
+		t.Errorf("the former target is %s, died %v, %v", former, died, err)
+	}
 	r := begin(t, pool)
 	if got := target(t, pool, "c-apply"); got.State != ledger.TargetStopped || !strings.Contains(got.Reason, "replay apply --to-earliest") || !strings.Contains(got.Reason, "was RUNNING") {
 		t.Errorf("during the replay the target is %+v", got)
@@ -60,6 +63,9 @@ func TestReplayThatDied(t *testing.T) {
 	begin(t, pool).Die()
 	if got := target(t, pool, "c-apply"); got.State != ledger.TargetStopped || !strings.HasPrefix(got.Reason, "replay 1: ") {
 		t.Fatalf("after its death the target is %+v", got)
+	}
+	if former, died, err := ledger.Former(ctx, pool, "c-apply"); err != nil || former != ledger.TargetRunning || !died {
+		t.Errorf("the former target is %s, died %v, %v", former, died, err)
 	}
 	second := begin(t, pool)
 	if state, err := second.End(ctx, nil); err != nil || state != ledger.TargetRunning {

@@ -70,10 +70,15 @@ func (d *demo) forceReplay(ctx context.Context) error {
 		return err
 	}
 	defer pool.Close()
-	r, err := pipeline.Replay(ctx, d.cfg, clients, pool, true)
-	if err == nil {
-		d.say("• %d entities to read back, one call each", r.Reads)
+	r, err := pipeline.PlanReplay(ctx, d.cfg, clients, pool, pipeline.ReplaySpec{
+		ReplayFrom: pipeline.ReplayFrom{Earliest: true}, Force: true, Command: "demo", By: "demo",
+	})
+	if err != nil {
+		return err
 	}
+	defer r.Close()
+	d.say("• %d entities to read back, one call each", r.Reads)
+	_, err = r.Run(ctx)
 	return err
 }
 

@@ -1,0 +1,91 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/backstitch/backstitch/consumers/apply"
+	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/pipeline/config"
+)
+
+// ErrNotStopped says that a connector's offsets were to be changed while it may run.
+var ErrNotStopped = errors.New("offsets can be changed only while the connector is stopped and none of its tasks runs")
+
+// AlterOffsets sets the apply connector's next offsets of the given partitions
+// (PATCH …/offsets); others stay. Moved ahead, it loses nothing: the entities whose
+// wake-ups are skipped become due (invariant 6). The error is ErrNotStopped, or a
+// *BadReplay for offsets that do not exist.
+func AlterOffsets(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Pool, offsets map[string]map[int32]int64) error {
+	s := stopped{cfg: cfg, clients: c, pool: pool, connector: apply.Group(cfg.Name)}
+	if err := s.sure(ctx); err != nil {
+		return err
+	}
+	topics := apply.Topics(cfg.Kafka.Topics.Prefix)
+	all, _, err := ReplayFrom{Earliest: true}.resolve(ctx, c.Kafka, topics, nil)
+	if err != nil {
+		return err
+	}
+	current, err := groupOffsets(ctx, c.Kafka, s.connector)
+	if err != nil {
+		return err
+	}
+	var ahead []int32
+	for topic, partitions := range offsets {
+		for number, at := range partitions {
+			i := slices.IndexFunc(all, func(r ReplayPartition) bool { return r.Topic == topic && r.Partition == number })
+			if i < 0 {
+				return badReplay("%s has no partition %d of topic %s; it reads %v", s.connector, number, topic, topics)
+			}
+			if at < all[i].New || at > all[i].End {
+				return badReplay("topic %s partition %d has the offsets %d to %d, not %d", topic, number, all[i].New, all[i].End, at)
+			}
+			if before, read := current[topic][number]; at > before || !read {
+				ahead = append(ahead, number)
+			}
+		}
+	}
+	if len(ahead) > 0 {
+		if _, err := ledger.WakeSkipped(ctx, pool, ahead); err != nil {
+			return err
+		}
+	}
+	return apply.SetOffsets(ctx, cfg.Name, c.Kafka, offsets)
+}
+
+// ResetOffsets sets the apply connector back to the beginning of both lanes
+// (DELETE …/offsets). The error is as AlterOffsets'.
+func ResetOffsets(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Pool) error {
+	starts, _, err := ReplayFrom{Earliest: true}.resolve(ctx, c.Kafka, apply.Topics(cfg.Kafka.Topics.Prefix), nil)
+	if err != nil {
+		return err
+	}
+	offsets := map[string]map[int32]int64{}
+	for _, r := range starts {
+		if offsets[r.Topic] == nil {
+			offsets[r.Topic] = map[int32]int64{}
+		}
+		offsets[r.Topic][r.Partition] = r.New
+	}
+	return AlterOffsets(ctx, cfg, c, pool, offsets)
+}
+
+// sure returns nil only when the connector is stopped and nobody works on it.
+func (s stopped) sure(ctx context.Context) error {
+	targets, err := ledger.Targets(ctx, s.pool)
+	if err != nil {
+		return err
+	}
+	if targets[s.connector].State != ledger.TargetStopped {
+		return ErrNotStopped
+	}
+	busy, _, err := s.running(ctx)
+	if err == nil && busy != "" {
+		err = fmt.Errorf("%w: %s", ErrNotStopped, busy)
+	}
+	return err
+}
