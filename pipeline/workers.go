@@ -32,6 +32,7 @@ func (p *Pipeline) startSource(metrics prometheus.Registerer) (*worker, error) {
 			t.State = taskRunning
 		case capture.StateRestarting:
 			t.State, t.Trace = taskRestarting, st.Reason
+		case capture.StateUnassigned, capture.StateStandby, capture.StateFailed: // a held one is known by held
 		}
 		return []ledger.Task{t}
 	}}, nil

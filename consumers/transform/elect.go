@@ -145,7 +145,7 @@ func (e *election) assume(ctx context.Context, conn *pgx.Conn, t *Transform) (*s
 
 var (
 	errLostLock = errors.New("the session that holds the transform's lock is gone")
-	errCutOff   = errors.New("Kafka has not answered for a lease: another instance may reach it")
+	errCutOff   = errors.New("no answer from Kafka for a lease: another instance may reach it")
 )
 
 // hold keeps the lock's session in use. It ends, and gives the lock away at once,

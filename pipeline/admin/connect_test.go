@@ -34,6 +34,7 @@ func (s *shape) SetTarget(_ context.Context, name string, target ledger.Target) 
 	s.set = append(s.set, name+" "+string(target))
 	return nil
 }
+
 func (s *shape) Restart(_ context.Context, name string, failedOnly bool) error {
 	s.set = append(s.set, name+" restart")
 	return nil

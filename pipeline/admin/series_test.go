@@ -62,8 +62,11 @@ func TestSeriesRatesAndFreshnessAreOfTheLastInterval(t *testing.T) {
 	w.status = Status{
 		Source: &Source{RetainedBytes: 4096, WALStatus: "reserved"},
 		Lag: []Lag{
-			{Topic: "acme.public.users", Records: 7}, {Topic: "acme.public.teams", Records: 5}, {Topic: "acme.checkpoints", Records: 99},
-			{Topic: "acme.apply.live", Records: 3}, {Topic: "acme.apply.backfill", Records: 900},
+			{Topic: "acme.public.users", Records: 7},
+			{Topic: "acme.public.teams", Records: 5},
+			{Topic: "acme.checkpoints", Records: 99},
+			{Topic: "acme.apply.live", Records: 3},
+			{Topic: "acme.apply.backfill", Records: 900},
 		},
 		Entities: ledger.Summary{InFlight: 2, Counts: []ledger.Count{
 			{Status: consumers.Pending, Count: 11}, {Status: consumers.Deferred, Count: 4}, {Status: consumers.Parked, Count: 6}, {Status: consumers.Current, Count: 1000},

@@ -84,7 +84,7 @@ type totals struct{ current, waiting, parked, blocked, awaiting int64 }
 func count(s admin.Status) (t totals) {
 	for _, c := range s.Entities.Counts {
 		switch c.Status {
-		case consumers.Current, consumers.Released:
+		case consumers.Current, consumers.Released, consumers.Dropped:
 			t.current += c.Count
 		case consumers.Pending, consumers.Deferred:
 			t.waiting += c.Count
