@@ -20,6 +20,7 @@ import (
 	"github.com/backstitch/backstitch/consumers/transform"
 	"github.com/backstitch/backstitch/pipeline/admin"
 	"github.com/backstitch/backstitch/pipeline/config"
+	"github.com/backstitch/backstitch/pipeline/preflight"
 	"github.com/backstitch/backstitch/pipeline/telemetry"
 	"github.com/backstitch/backstitch/producers/capture"
 	"github.com/backstitch/backstitch/schemas"
@@ -101,11 +102,11 @@ func New(ctx context.Context, cfg *config.Config, o Options) (*Pipeline, error) 
 // instance stands by, if there is somebody to stand by for (hazard C23).
 func (p *Pipeline) openLedger(ctx context.Context, accept bool) error {
 	if err := ledger.Migrate(ctx, p.cfg.Ledger.Reveal()); err != nil {
-		return err
+		return p.clients.Explain(preflight.WireLedger, err)
 	}
 	pool, err := ledger.Open(ctx, p.cfg.Ledger.Reveal(), p.cfg.Name)
 	if err != nil {
-		return err
+		return p.clients.Explain(preflight.WireLedger, err)
 	}
 	identity, err := p.clients.identity(ctx, p.cfg)
 	if err == nil {
