@@ -85,7 +85,7 @@ func printEntity(out io.Writer, e ledger.Shown) error {
 		line("attempts", "%d", e.Attempts)
 	}
 	if e.Committed != nil {
-		line("committed", "%s at %s %s", moment(*e.Committed), e.CommitLSN, e.Table)
+		line("committed", "%s", strings.TrimSpace(fmt.Sprintf("%s at %s %s", moment(*e.Committed), e.CommitLSN, e.Table)))
 	}
 	if e.AppliedAt != nil {
 		line("applied", "%s", moment(*e.AppliedAt))
@@ -116,7 +116,10 @@ func printEntity(out io.Writer, e ledger.Shown) error {
 func happened(h ledger.HistoryEvent) string {
 	switch h.Event {
 	case ledger.EventCame:
-		s := fmt.Sprintf("came: revision %d, %s of %s", h.Revision, h.Cause, h.Table)
+		s := fmt.Sprintf("came: revision %d, %s", h.Revision, h.Cause)
+		if h.Table != "" {
+			s += " of " + h.Table
+		}
 		if h.Gone {
 			s += ", gone"
 		}
