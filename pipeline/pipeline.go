@@ -154,7 +154,10 @@ func (p *Pipeline) Start(ctx context.Context) error {
 	}
 	p.admin, err = admin.Listen(admin.Options{
 		Listen: p.cfg.Admin.Listen, Token: p.cfg.Admin.Token.Reveal(), TLS: secure, Version: p.instance.Version,
-		Collect: p.Status, Metrics: p.gatherer(), Control: control{p}, Ready: p.ready, Live: p.live,
+		Collect: p.Status, Metrics: p.gatherer(), Control: control{p}, Ledger: p.pool, Instance: func() string { return p.instance.ID }, Ready: p.ready, Live: p.live,
+		Applied: func(ctx context.Context, lsn schemas.LSN, organization string) (ledger.Progress, error) {
+			return AwaitApplied(ctx, p.cfg, p.clients, p.pool, lsn, organization)
+		},
 	})
 	if err != nil {
 		return err

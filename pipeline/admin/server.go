@@ -3,22 +3,20 @@ package admin
 import (
 	"context"
 	"crypto/tls"
-	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-)
 
-//go:embed page.html
-var page []byte
+	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/internal/stage"
+)
 
 // Collect reads the status. It may take as long as a count of all entities, so
 // the server calls it for nobody more often than once a second.
@@ -30,6 +28,7 @@ type Server struct {
 	listener net.Listener
 	secure   bool
 	serve    func()
+	samples  *stage.Stage
 	done     chan error
 }
 
@@ -45,6 +44,11 @@ type Options struct {
 	Collect Collect
 	Metrics prometheus.Gatherer
 	Control Control
+	// Ledger answers questions about single entities; nil: nobody does.
+	Ledger ledger.Querier
+	// Instance is this instance's id; nil: the address that is listened on.
+	Instance func() string
+	Applied Applied
 	// Ready says why this instance is not ready to work; nil: it is.
 	Ready func() error
 	// Live says why the process should be killed; nil: it moves.
@@ -69,13 +73,21 @@ func Listen(o Options) (*Server, error) {
 	if o.TLS != nil {
 		l = tls.NewListener(l, o.TLS)
 	}
-	s.http = &http.Server{Handler: Handler(o), ReadHeaderTimeout: 10 * time.Second}
+	if o.Instance == nil {
+		o.Instance = s.Addr
+	}
+	samples := NewSeries(o.Instance, o.Collect, o.Metrics)
+	s.samples = stage.New("samples", samples.Run)
+	s.http = &http.Server{Handler: handler(o, samples), ReadHeaderTimeout: 10 * time.Second}
 	s.serve = func() { s.done <- s.http.Serve(l) }
 	return s, nil
 }
 
 // Serve begins to answer.
-func (s *Server) Serve() { go s.serve() }
+func (s *Server) Serve() {
+	s.samples.Start(context.Background()) // until Stop
+	go s.serve()
+}
 
 // URL is where the page is, on this machine.
 func (s *Server) URL() string {
@@ -90,7 +102,7 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // Stop ends the server.
 func (s *Server) Stop(ctx context.Context) error {
-	err := s.http.Shutdown(ctx)
+	err := errors.Join(s.samples.Stop(ctx), s.http.Shutdown(ctx))
 	if served := <-s.done; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
@@ -100,19 +112,31 @@ func (s *Server) Stop(ctx context.Context) error {
 // Handler serves the page at /, the status at /status, Prometheus metrics at
 // /metrics, health, and Kafka Connect's interface.
 func Handler(o Options) http.Handler {
+	if o.Instance == nil {
+		o.Instance = func() string { return o.Listen }
+	}
+	return handler(o, NewSeries(o.Instance, o.Collect, o.Metrics))
+}
+
+func handler(o Options, samples *Series) http.Handler {
 	cached := &cache{collect: o.Collect}
 	mux := http.NewServeMux()
 	rest := connect{o.Control, o.Version}
 	rest.routes(mux)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		if !strings.Contains(r.Header.Get("Accept"), "text/html") { // a script wants Connect's answer
-			rest.root(w, r)
+		if wantsPage(r) {
+			servePage(w, r)
 			return
 		}
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'")
-		w.Write(page)
+		rest.root(w, r) // a script wants Connect's answer
 	})
+	mux.HandleFunc("GET /page/{file}", servePage)
+	mux.HandleFunc("GET /series", seriesHandler(samples, o.Control.Cluster))
+	if o.Ledger != nil {
+		e := entities{o.Ledger}
+		e.routes(mux)
+		e.parkedRoutes(mux)
+	}
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
 		body, err := json.MarshalIndent(cached.get(r.Context()), "", "  ")
 		if err != nil {
@@ -122,6 +146,7 @@ func Handler(o Options) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(body)
 	})
+	mux.HandleFunc("GET /applied", o.Applied.handler)
 	mux.HandleFunc("GET /health", health(o.Live))
 	mux.HandleFunc("GET /health/live", health(o.Live))
 	mux.HandleFunc("GET /health/ready", health(o.Ready))
