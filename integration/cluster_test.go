@@ -90,6 +90,8 @@ func TestTargetsAreTheClusters(t *testing.T) {
 		return s.Connector.State == "STOPPED" && len(s.Tasks) == 0
 	})
 	seq := w.Simulator.Seq()
+	call(t, first, "DELETE", apply+"/offsets", http.StatusOK)
+	call(t, first, "DELETE", "/connectors/"+w.Prefix+"-source/offsets", http.StatusMethodNotAllowed)
 	w.Exec(t, "UPDATE users SET name = 'While apply is stopped' WHERE id = 3")
 	first.Stop(t)
 	if strings.Contains(first.Log(), "is left behind") {
@@ -108,6 +110,7 @@ func TestTargetsAreTheClusters(t *testing.T) {
 		t.Errorf("%d calls while apply was stopped", n)
 	}
 	call(t, third, "PUT", apply+"/resume", http.StatusAccepted)
+	call(t, third, "DELETE", apply+"/offsets", http.StatusBadRequest)
 	w.CaughtUp(t, time.Minute)
 	w.Clean(t)
 

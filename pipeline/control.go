@@ -164,6 +164,46 @@ func sinkOffset(topic string, partition int32, next int64) admin.Offset {
 	}
 }
 
+// AlterOffsets sets the apply connector's next offsets. An LSN of the source is not
+// moved: what lies between would be lost. The transform's offsets belong to its
+// mirror, which would be filled with former rows.
+func (c control) AlterOffsets(ctx context.Context, name string, offsets map[string]map[int32]int64) error {
+	if err := c.altered(name); err != nil {
+		return err
+	}
+	return offsetsError(AlterOffsets(ctx, c.cfg, c.clients, c.pool, offsets))
+}
+
+// ResetOffsets sets the apply connector back to the beginning of its topics.
+func (c control) ResetOffsets(ctx context.Context, name string) error {
+	if err := c.altered(name); err != nil {
+		return err
+	}
+	return offsetsError(ResetOffsets(ctx, c.cfg, c.clients, c.pool))
+}
+
+func (c control) altered(name string) error {
+	switch slices.Index(c.Names(), name) {
+	case 0:
+		return fmt.Errorf("%w: moving the position of the slot loses data; `backstitch backfill` reads tables again", admin.ErrNotAltered)
+	case 1:
+		return fmt.Errorf("%w: they move with the rows of the mirror; `backstitch backfill --table` reads a table again", admin.ErrNotAltered)
+	default:
+		return nil
+	}
+}
+
+func offsetsError(err error) error {
+	var bad *BadReplay
+	switch {
+	case errors.Is(err, ErrNotStopped):
+		return admin.ErrNotStopped
+	case errors.As(err, &bad):
+		return fmt.Errorf("%w: %w", admin.ErrBadOffsets, err)
+	}
+	return err
+}
+
 // ready says why this instance neither works nor stands by yet.
 func (p *Pipeline) ready() error {
 	if p.state() == "" {

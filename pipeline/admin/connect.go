@@ -28,6 +28,11 @@ type Control interface {
 	Restart(ctx context.Context, name string, failedOnly bool) error
 	// Offsets are how far a connector is, in Kafka Connect's shape.
 	Offsets(ctx context.Context, name string) ([]Offset, error)
+	// AlterOffsets sets a stopped connector's next offsets by topic and partition;
+	// ResetOffsets sets it back to the beginning. The errors are ErrNotStopped,
+	// ErrNotAltered, ErrBadOffsets, or a server's.
+	AlterOffsets(ctx context.Context, name string, offsets map[string]map[int32]int64) error
+	ResetOffsets(ctx context.Context, name string) error
 	// ClusterID is the Kafka cluster's.
 	ClusterID(ctx context.Context) (string, error)
 }
@@ -71,6 +76,8 @@ func (c connect) routes(mux *http.ServeMux) {
 	named("POST /connectors/{name}/restart", c.restart)
 	named("POST /connectors/{name}/tasks/{task}/restart", c.restartTask)
 	named("GET /connectors/{name}/offsets", c.offsets)
+	named("PATCH /connectors/{name}/offsets", c.alter)
+	named("DELETE /connectors/{name}/offsets", c.reset)
 }
 
 // refuseConfig answers what would change a configuration.

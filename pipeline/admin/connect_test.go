@@ -40,7 +40,21 @@ func (s *shape) Restart(_ context.Context, name string, failedOnly bool) error {
 	return nil
 }
 func (s *shape) Offsets(context.Context, string) ([]Offset, error) { return []Offset{}, nil }
-func (s *shape) ClusterID(context.Context) (string, error)         { return "cluster", nil }
+func (s *shape) AlterOffsets(_ context.Context, name string, _ map[string]map[int32]int64) error {
+	return s.ResetOffsets(context.Background(), name)
+}
+
+func (s *shape) ResetOffsets(_ context.Context, name string) error {
+	switch name {
+	case "x-source":
+		return ErrNotAltered
+	case "x-transform":
+		return ErrNotStopped
+	}
+	return nil
+}
+
+func (s *shape) ClusterID(context.Context) (string, error) { return "cluster", nil }
 
 func serve(t *testing.T, s *shape, token string) *httptest.Server {
 	t.Helper()
@@ -119,6 +133,14 @@ func TestConnectShape(t *testing.T) {
 	}
 	if got, want := strings.Join(s.set, ", "), "x-apply PAUSED, x-apply RUNNING, x-apply STOPPED, x-apply restart, x-apply restart"; got != want {
 		t.Errorf("set %s, want %s", got, want)
+	}
+	for name, code := range map[string]int{"x-source": 405, "x-transform": 400, "x-apply": 200} {
+		if got, body := ask(t, server, "DELETE", "/connectors/"+name+"/offsets"); got != code || !strings.Contains(body, `"message":"`) {
+			t.Errorf("DELETE offsets of %s: %d %s, want %d", name, got, body, code)
+		}
+	}
+	if code, body := ask(t, server, "PATCH", "/connectors/x-apply/offsets"); code != 400 || !strings.Contains(body, "need to be provided") {
+		t.Errorf("PATCH without a body: %d %s", code, body)
 	}
 	for _, c := range [][2]string{{"POST", "/connectors"}, {"PUT", "/connectors/x-apply/config"}} {
 		if code, body := ask(t, server, c[0], c[1]); code != 405 || !strings.Contains(body, "is the configuration") {

@@ -48,7 +48,7 @@ type Options struct {
 	Ledger ledger.Querier
 	// Instance is this instance's id; nil: the address that is listened on.
 	Instance func() string
-	Applied Applied
+	Applied  Applied
 	// Ready says why this instance is not ready to work; nil: it is.
 	Ready func() error
 	// Live says why the process should be killed; nil: it moves.
