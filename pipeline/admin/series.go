@@ -2,9 +2,7 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"math"
-	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,7 +47,7 @@ var seriesNames = []string{
 // Series keeps samples of the last hour in memory, for the plots of the page. It is
 // bounded: 361 samples of a dozen numbers (invariant 9).
 type Series struct {
-	instance string
+	instance func() string
 	collect  Collect
 	metrics  prometheus.Gatherer
 	now      func() time.Time
@@ -57,13 +55,14 @@ type Series struct {
 	last counters // of the sample before; used by Run only
 	mu   struct {
 		sync.Mutex
+		recent []counters // of the last seconds, as somebody looked
 		times  []int64
 		values map[string][]number
 	}
 }
 
 // NewSeries makes the samples of an instance. collect is asked once per sample.
-func NewSeries(instance string, collect Collect, metrics prometheus.Gatherer) *Series {
+func NewSeries(instance func() string, collect Collect, metrics prometheus.Gatherer) *Series {
 	s := &Series{instance: instance, collect: collect, metrics: metrics, now: time.Now}
 	s.mu.values = make(map[string][]number, len(seriesNames))
 	return s
@@ -152,6 +151,8 @@ type SeriesAnswer struct {
 	Time []int64 `json:"time"`
 	// Values by series; null where nothing could be read.
 	Values map[string][]number `json:"values"`
+	// Live are the rates of the last seconds.
+	Live map[string]number `json:"live"`
 }
 
 // after returns the samples later than since, in seconds since 1970.
@@ -163,7 +164,7 @@ func (s *Series) after(since int64) SeriesAnswer {
 		first++
 	}
 	a := SeriesAnswer{
-		Instance: s.instance, EverySeconds: seriesEvery.Seconds(),
+		Instance: s.instance(), EverySeconds: seriesEvery.Seconds(),
 		Time: append([]int64{}, s.mu.times[first:]...), Values: make(map[string][]number, len(seriesNames)),
 	}
 	for _, name := range seriesNames {
@@ -171,19 +172,28 @@ func (s *Series) after(since int64) SeriesAnswer {
 			a.Values[name] = append([]number{}, all[first:]...)
 		}
 	}
+	a.Live = s.live()
 	return a
 }
 
-// ServeHTTP answers with the samples of this instance, ?since=SECONDS with the later ones.
-func (s *Series) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	since, _ := strconv.ParseInt(r.URL.Query().Get("since"), 10, 64) // anything else: all of them
-	body, err := json.Marshal(s.after(since))
-	if err != nil {
-		http.Error(w, "the samples cannot be shown", http.StatusInternalServerError)
-		return
+// live is the rates since the reading about 5 s ago; the caller holds the lock.
+func (s *Series) live() map[string]number {
+	now := s.now()
+	if n := len(s.mu.recent); n == 0 || now.Sub(s.mu.recent[n-1].at) >= time.Second {
+		s.mu.recent = append(s.mu.recent, gather(s.metrics, now))
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Write(body)
+	for len(s.mu.recent) > 2 && now.Sub(s.mu.recent[1].at) >= 5*time.Second {
+		s.mu.recent = s.mu.recent[1:]
+	}
+	values := make(map[string]float64)
+	s.mu.recent[len(s.mu.recent)-1].since(s.mu.recent[0], values)
+	rates := make(map[string]number, len(values))
+	for _, name := range []string{seriesSourceRate, seriesTransformRate, seriesApplyRate} {
+		if v, ok := values[name]; ok {
+			rates[name] = number(v)
+		}
+	}
+	return rates
 }
 
 // number is a float64 that is null in JSON when there is none.

@@ -43,7 +43,7 @@ func (w *world) collect(context.Context) Status { return w.status }
 func TestSeriesRatesAndFreshnessAreOfTheLastInterval(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
-	s := NewSeries("here:8900", w.collect, w.registry)
+	s := NewSeries(func() string { return "here:8900" }, w.collect, w.registry)
 	now := time.Unix(1_000_000, 0)
 	s.now = func() time.Time { return now }
 	w.rows.Add(5_000) // before the first reading: of no interval
@@ -114,7 +114,7 @@ func TestSeriesACounterThatStartsAnewGivesNoNegativeRate(t *testing.T) {
 
 func TestSeriesKeepsAnHourAndNoMore(t *testing.T) { // invariant 9
 	t.Parallel()
-	s := NewSeries("here", nil, prometheus.NewRegistry())
+	s := NewSeries(func() string { return "here" }, nil, prometheus.NewRegistry())
 	for i := range int64(1000) {
 		s.add(i*10, map[string]float64{seriesWaiting: float64(i)})
 	}
@@ -127,19 +127,19 @@ func TestSeriesKeepsAnHourAndNoMore(t *testing.T) { // invariant 9
 
 func TestSeriesAnswersLaterSamplesWithNulls(t *testing.T) {
 	t.Parallel()
-	s := NewSeries("here:8900", nil, prometheus.NewRegistry())
+	s := NewSeries(func() string { return "here:8900" }, nil, prometheus.NewRegistry())
 	s.add(100, map[string]float64{seriesWaiting: 1})
 	s.add(110, map[string]float64{seriesWaiting: 123456.789})
 	w := httptest.NewRecorder()
-	s.ServeHTTP(w, httptest.NewRequest("GET", "/series?since=100", nil))
+	seriesHandler(s, nil)(w, httptest.NewRequest("GET", "/series?since=100&scope=instance", nil))
 	body := w.Body.String()
 	for _, want := range []string{`"instance":"here:8900"`, `"time":[110]`, `"entities_waiting":[1.235e+05]`, `"slot_lag_bytes":[null]`} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the answer %s lacks %s", body, want)
 		}
 	}
-	var back SeriesAnswer
-	if err := json.Unmarshal(w.Body.Bytes(), &back); err != nil || !math.IsNaN(float64(back.Values["slot_lag_bytes"][0])) {
+	var back ClusterSeries
+	if err := json.Unmarshal(w.Body.Bytes(), &back); err != nil || !math.IsNaN(float64(back.Instances[0].Values["slot_lag_bytes"][0])) {
 		t.Errorf("read back as %+v (%v)", back, err)
 	}
 }
@@ -148,7 +148,7 @@ func TestSeriesRunSamplesOnTheWallClockAndDrains(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		s := NewSeries("here", w.collect, w.registry)
+		s := NewSeries(func() string { return "here" }, w.collect, w.registry)
 		stopping, done := make(chan struct{}), make(chan error, 1)
 		go func() { done <- s.Run(t.Context(), stopping) }()
 		<-time.After(65 * time.Second) // of the bubble's clock
