@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/jackc/pgx/v5"
@@ -13,6 +14,9 @@ import (
 // replayLock is the first half of the advisory lock under which a connector is
 // replayed; the second is the connector's name.
 const replayLock = 0x6261636b // "back"
+
+// diedPatience is how long the lock of a replay that died may outlive it.
+const diedPatience = 2 * time.Second
 
 // ErrReplaying says that another process replays the connector just now.
 var ErrReplaying = errors.New("another replay of the connector is going on")
@@ -44,8 +48,7 @@ func BeginReplay(ctx context.Context, pool *pgxpool.Pool, connector, command, by
 }
 
 func (r *Replaying) begin(ctx context.Context, command, by string) error {
-	var free bool
-	err := r.conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1, hashtext($2))", int32(replayLock), r.connector).Scan(&free)
+	free, err := r.lock(ctx)
 	if err == nil && !free {
 		return ErrReplaying
 	}
@@ -56,6 +59,22 @@ func (r *Replaying) begin(ctx context.Context, command, by string) error {
 		return fmt.Errorf("begin a replay: %w", redact.SQLError(err))
 	}
 	return nil
+}
+
+// lock waits for the server to notice that a replay which died has left, and for no
+// other.
+func (r *Replaying) lock(ctx context.Context) (free bool, err error) {
+	for end := time.Now().Add(diedPatience); ; {
+		err = r.conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1, hashtext($2))", int32(replayLock), r.connector).Scan(&free)
+		if free || err != nil || time.Now().After(end) {
+			return free, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(diedPatience / 20):
+		}
+	}
 }
 
 func (r *Replaying) stop(ctx context.Context, tx pgx.Tx, command, by string) error {
