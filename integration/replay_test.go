@@ -175,7 +175,7 @@ func TestReplayThatDies(t *testing.T) {
 		t.Errorf("with nothing running it took %s and left %q", d, target())
 	}
 	out := w.Output(t, "replay", "apply", "--to-offset", "9999999", "--topic", w.Prefix+".apply.backfill:0", "--dry-run")
-	if !strings.Contains(out, "above the end") {
+	if !strings.Contains(out, "above the end") || !strings.Contains(out, "nothing to replay") {
 		t.Errorf("an offset out of range: %s", out)
 	}
 	if out, code := w.Command(t, "replay", "apply", "--to-earliest", "--topic", "nowhere"); code != 2 || !strings.Contains(out, ".apply.live") {

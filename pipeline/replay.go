@@ -49,6 +49,7 @@ type ReplayPlan struct {
 	Target ledger.Target `json:"target"`
 
 	spec    ReplaySpec
+	resumes bool // what a replay that died left stopped
 	stopped stopped
 	apply   *apply.Replay
 }
@@ -64,7 +65,7 @@ func PlanReplay(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpo
 	if err != nil {
 		return nil, err
 	}
-	p.Target = former
+	p.Target, p.resumes = former, died
 	if died {
 		p.Notices = append(p.Notices, "a former replay died and left the connector stopped; this one goes on from there")
 	}
@@ -119,6 +120,9 @@ func (p *ReplayPlan) Run(ctx context.Context) (ledger.Target, error) {
 	}
 	return p.stopped.while(ctx, p.spec.Command, p.spec.By, work)
 }
+
+// Empty says that there is nothing to do.
+func (p *ReplayPlan) Empty() bool { return p.Records == 0 && !p.resumes }
 
 // Close frees what the plan holds.
 func (p *ReplayPlan) Close() { p.apply.Close() }

@@ -187,7 +187,10 @@ func (a *app) carryOut(cmd *cobra.Command, p *pipeline.ReplayPlan, f *replayFlag
 	if err := printPlan(shown, p); err != nil {
 		return err
 	}
-	if f.dryRun {
+	if f.dryRun || p.Empty() {
+		if p.Empty() {
+			fmt.Fprintln(shown, "there is nothing to replay")
+		}
 		return a.replayed(p, f, false, "")
 	}
 	if err := a.consent(cmd.Context(), f.yes, "Replay?"); err != nil {
