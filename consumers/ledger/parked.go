@@ -17,8 +17,9 @@ type Filter struct {
 	// Organization is an organization's key: itself and its members.
 	Organization string
 	// Keys are entity keys; an organization's is its own.
-	Keys  []string
-	Limit int // of a list, at most so many; 0: 1,000
+	Keys   []string
+	Limit  int // of a list, at most so many; 0: 1,000
+	Offset int // of a list, the first to show; 0: the oldest
 	// Blocked lists, beside the parked ones, those that wait for one (hazard A23).
 	Blocked bool
 	// Dropped lists those too that a person gave up.
@@ -63,7 +64,7 @@ func Parked(ctx context.Context, q Querier, f Filter) ([]ParkedEntity, error) {
 			CASE WHEN e.status = 'dropped' THEN e.dropped_at END, CASE WHEN e.status = 'dropped' THEN coalesce(e.dropped_by, '') ELSE '' END
 		FROM backstitch.entities e
 		WHERE (e.status = 'parked' OR $6 AND e.status = 'blocked' OR $7 AND e.status = 'dropped') AND`+matches+`
-		ORDER BY e.commit_lsn, e.kind, e.org_key, e.key LIMIT $5`, f.args(f.Limit, f.Blocked, f.Dropped)...)
+		ORDER BY e.commit_lsn, e.kind, e.org_key, e.key LIMIT $5 OFFSET $8`, f.args(f.Limit, f.Blocked, f.Dropped, max(f.Offset, 0))...)
 	if err == nil {
 		var list []ParkedEntity
 		if list, err = pgx.CollectRows(rows, scanParked); err == nil {
