@@ -73,7 +73,7 @@ func TestReplayUsage(t *testing.T) {
 func TestParkedUsage(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{}, {"nothing"}, {"show"}, {"show", "a", "b"}, {"drop"}, {"drop", "--kind", "member"},
+		nil, {"nothing"}, {"show"}, {"show", "a", "b"}, {"drop"}, {"drop", "--kind", "member"},
 		{"list", "--reason", "nonsense"}, {"list", "--kind", "person"}, {"list", "-o", "yaml"}, {"retry", "--reason", "nonsense"},
 	} {
 		var out, errOut bytes.Buffer
