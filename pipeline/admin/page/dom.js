@@ -48,7 +48,8 @@ export function each(parent, items, key, make) {
   let at = parent.firstElementChild;
   let i = 0;
   for (const row of has.values()) {
-    row.update?.(items[i++]);
+    const item = items[i++];
+    row.update?.(item);
     if (row.el === at) at = at.nextElementSibling;
     else parent.insertBefore(row.el, at);
   }
