@@ -29,15 +29,50 @@ const (
 
 // former is the object that stood for the key before: Stytch does not promise that
 // a deleted one gives its external id back.
-type former struct{ id, organizationID, passwordID string }
+type former struct {
+	id, organizationID, passwordID string
+	// keys are the names of the metadata that we had written, by field: when the object
+	// comes back they are ours to remove.
+	keys map[string]any
+}
 
 func (f former) value() ledger.Value {
-	return ledger.Value{V: map[string]any{"id": f.id, "organization_id": f.organizationID, "password_id": f.passwordID}}
+	return ledger.Value{V: map[string]any{"id": f.id, "organization_id": f.organizationID, "password_id": f.passwordID, "keys": f.keys}}
 }
 
 func formerOf(a ledger.Applied) former {
 	m, _ := a[fieldFormer].V.(map[string]any)
-	return former{text(m["id"]), text(m["organization_id"]), text(m["password_id"])}
+	keys, _ := m["keys"].(map[string]any)
+	return former{text(m["id"]), text(m["organization_id"]), text(m["password_id"]), keys}
+}
+
+// metadataKeys are the names of the metadata in applied state, and of a call in
+// flight, by field.
+func metadataKeys(st *ledger.State) map[string]any {
+	out := map[string]any{}
+	note := func(field string, v any) {
+		m, ok := v.(map[string]any)
+		if !ok || field == fieldFormer {
+			return
+		}
+		names, _ := out[field].(map[string]any)
+		if names == nil {
+			names = map[string]any{}
+			out[field] = names
+		}
+		for name := range m {
+			names[name] = true
+		}
+	}
+	for field, v := range st.Applied {
+		note(field, v.V)
+	}
+	if st.Mark != nil {
+		for field, v := range st.Mark.Maybe {
+			note(field, v)
+		}
+	}
+	return out
 }
 
 // generation is the number that the ledger has for an entity's external id.

@@ -69,9 +69,10 @@ func (s *subject) setHash(hash string, a answer, restored bool) {
 // forget empties what is applied: the object is gone.
 func (s *subject) forget() {
 	st := s.state
+	keys := metadataKeys(st)
 	st.Applied = lasting(st.Applied)
 	if st.StytchID != "" {
-		st.Applied[fieldFormer] = former{st.StytchID, st.OrganizationID, st.PasswordID}.value()
+		st.Applied[fieldFormer] = former{st.StytchID, st.OrganizationID, st.PasswordID, keys}.value()
 	}
 	st.OrganizationID, st.StytchID, st.PasswordID, st.HashDigest, st.Losses, st.Adopted = "", "", "", nil, nil, false
 	s.read, s.foreign = nil, nil
@@ -83,6 +84,10 @@ func (s *subject) adopt(r *observed) {
 	st := s.state
 	st.StytchID, st.OrganizationID = r.id, s.organizationID
 	st.Applied = lasting(st.Applied)
+	old := formerOf(st.Applied)
+	if old.id != r.id { // somebody else's metadata
+		old.keys = nil
+	}
 	defer delete(st.Applied, fieldFormer)
 	s.read, s.foreign = r, map[string]bool{}
 	var sent map[string]any // by a call of ours in flight
@@ -94,7 +99,7 @@ func (s *subject) adopt(r *observed) {
 		_, ours := sent[name]
 		switch {
 		case managed, ours, name == fieldExternal, name == fieldOrgExt, slices.Contains(unique[st.Key.Kind], name): // it holds them, wanted or not
-			st.Applied[name] = ledger.Value{V: known(v, s.want[name], sent[name])}
+			st.Applied[name] = ledger.Value{V: known(v, s.want[name], sent[name], old.keys[name])}
 		}
 	}
 	if r.passwordID == "" || s.returned(r) {
