@@ -73,8 +73,16 @@ func TestReplayUsage(t *testing.T) {
 func TestParkedUsage(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		nil, {"nothing"}, {"show"}, {"show", "a", "b"}, {"drop"}, {"drop", "--kind", "member"},
-		{"list", "--reason", "nonsense"}, {"list", "--kind", "person"}, {"list", "-o", "yaml"}, {"retry", "--reason", "nonsense"},
+		nil,
+		{"nothing"},
+		{"show"},
+		{"show", "a", "b"},
+		{"drop"},
+		{"drop", "--kind", "member"},
+		{"list", "--reason", "nonsense"},
+		{"list", "--kind", "person"},
+		{"list", "-o", "yaml"},
+		{"retry", "--reason", "nonsense"},
 	} {
 		var out, errOut bytes.Buffer
 		if code := Main(append([]string{"parked"}, args...), &out, &errOut); code != ExitUsage {
