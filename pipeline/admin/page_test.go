@@ -64,7 +64,7 @@ func openPage(t *testing.T, token string, status func(*Status)) *pageWorld {
 	w := &pageWorld{T: t, shape: &shape{}, pool: pool, status: status}
 	w.seed()
 	metrics := newWorld()
-	options := Options{Listen: "here:8710", Token: token, Version: "v1", Control: w.shape, Metrics: metrics.registry, Ledger: pool, Collect: w.collect}
+	options := Options{Listen: "here:8710", Token: token, Version: "v1", Control: acme{w.shape}, Metrics: metrics.registry, Ledger: pool, Collect: w.collect}
 	samples := NewSeries(func() string { return options.Listen }, options.Collect, options.Metrics)
 	options.Instance = samples.instance
 	anHour(samples)

@@ -8,6 +8,11 @@ import (
 	"github.com/backstitch/backstitch/consumers/ledger"
 )
 
+// acme is the cluster under the names of the page's pipeline.
+type acme struct{ *shape }
+
+func (acme) Names() []string { return []string{"acme-source", "acme-transform", "acme-apply"} }
+
 // running is a pipeline of three instances in the middle of its backfill, with one
 // connector held.
 func running() Status {
@@ -19,10 +24,10 @@ func running() Status {
 	s := Status{
 		Name: "acme", Time: now,
 		Connectors: []Connector{
-			{Name: "x-source", State: "RUNNING", Worker: "etl-1:8710", Since: &since, Tasks: []ledger.Task{task("x-source", 0, "etl-1:8710")}},
-			{Name: "x-transform", State: "FAILED", Held: true, Worker: "etl-2:8710", Since: &since, Trace: "held: public.team_members was truncated at 16/B374D848, and 1,204 members would be deleted. Answer consent 1: `backstitch approve 1`, or insert the rows again",
-				Tasks: []ledger.Task{{Connector: "x-transform", ID: 0, Instance: "etl-2:8710", State: "FAILED", Held: true, Trace: "held: public.team_members was truncated at 16/B374D848, and 1,204 members would be deleted. Answer consent 1: `backstitch approve 1`, or insert the rows again", Since: since}}},
-			{Name: "x-apply", State: "RUNNING", Worker: "etl-1:8710", Since: &since},
+			{Name: "acme-source", State: "RUNNING", Worker: "etl-1:8710", Since: &since, Tasks: []ledger.Task{task("acme-source", 0, "etl-1:8710")}},
+			{Name: "acme-transform", State: "FAILED", Held: true, Worker: "etl-2:8710", Since: &since, Trace: "held: public.team_members was truncated at 16/B374D848, and 1,204 members would be deleted. Answer consent 1: `backstitch approve 1`, or insert the rows again",
+				Tasks: []ledger.Task{{Connector: "acme-transform", ID: 0, Instance: "etl-2:8710", State: "FAILED", Held: true, Trace: "held: public.team_members was truncated at 16/B374D848, and 1,204 members would be deleted. Answer consent 1: `backstitch approve 1`, or insert the rows again", Since: since}}},
+			{Name: "acme-apply", State: "RUNNING", Worker: "etl-1:8710", Since: &since},
 		},
 		Instances: []ledger.Instance{
 			{ID: "etl-1:8710", Version: "v1.4.0", State: "RUNNING", StartedAt: since, SeenAt: now, Alive: true},
@@ -38,7 +43,7 @@ func running() Status {
 		Apply:     Apply{CallsPerSecond: 58.4, Calls: 190_000, ETASeconds: 21_900},
 	}
 	for p := range 12 {
-		s.Connectors[2].Tasks = append(s.Connectors[2].Tasks, task("x-apply", p, fmt.Sprintf("etl-%d:8710", 1+p/6)))
+		s.Connectors[2].Tasks = append(s.Connectors[2].Tasks, task("acme-apply", p, fmt.Sprintf("etl-%d:8710", 1+p/6)))
 	}
 	return s
 }

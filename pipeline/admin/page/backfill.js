@@ -81,8 +81,8 @@ const losing = {
 export function showEntities(status) {
   const by = entities(status.entities);
   const used = states.filter((st) => total(by, st) > 0);
-  const rows = used.map((st) => h("tr", { class: st === "parked" || st === "blocked" ? "warn" : null }, h("th", { scope: "row" }, words(st)),
-    h("td", { class: "soft" }, meaning[st]), h("td", { class: "n" }, count(by.organization[st] || 0)), h("td", { class: "n" }, count(by.member[st] || 0))));
+  const rows = used.map((st) => h("tr", null, h("th", { scope: "row" }, words(st)),
+    h("td", { class: "soft" }, meaning[st]), ["organization", "member"].map((kind) => h("td", { class: by[kind][st] && (st === "parked" || st === "blocked") ? "n warn" : "n" }, count(by[kind][st] || 0)))));
   for (const l of status.entities?.losses || []) {
     const n = (kind) => (l.kind === kind ? count(l.count) : none);
     rows.push(h("tr", null, h("th", { scope: "row" }, "with a loss"), h("td", { class: "soft" }, losing[l.loss] || words(l.loss)), h("td", { class: "n" }, n("organization")), h("td", { class: "n" }, n("member"))));

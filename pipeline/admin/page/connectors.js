@@ -83,7 +83,7 @@ function connector(first) {
 }
 
 const table = h("table", { class: "connectors" }, h("caption", { class: "unseen" }, "Connectors, their tasks and who runs them"),
-  h("thead", null, h("tr", null, ["Connector", "State", "Owner", "Since", "Do"].map((t) => h("th", { scope: "col" }, t)))));
+  h("thead", null, h("tr", null, ["Connector", "State", "Owner", "Since", "Actions"].map((t) => h("th", { scope: "col" }, t)))));
 
 // showConnectors refreshes the table.
 export function showConnectors(connectors) {

@@ -16,7 +16,7 @@ function row(first) {
     }
   });
   return {
-    el: h("tr", null, h("th", { scope: "row", class: "n" }, String(first.id)), question, who, when, h("td", null, button)),
+    el: h("tr", null, h("th", { scope: "row", class: "n" }, String(first.id)), question, who, when, h("td", null, h("div", { class: "buttons" }, button))),
     update(c) {
       first = c;
       text(question, c.question);
@@ -28,7 +28,7 @@ function row(first) {
 
 const body = h("tbody");
 const table = h("div", { class: "scroll" }, h("table", null, h("caption", { class: "unseen" }, "Consents that are asked for"),
-  h("thead", null, h("tr", null, ["Id", "Question", "Waiting", "Asked", "Do"].map((t) => h("th", { scope: "col" }, t)))), body));
+  h("thead", null, h("tr", null, ["Id", "Question", "Waiting", "Asked", "Actions"].map((t) => h("th", { scope: "col" }, t)))), body));
 const empty = h("p", { class: "empty" }, "No question is open.");
 
 export function showConsents(consents) {

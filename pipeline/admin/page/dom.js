@@ -28,6 +28,13 @@ export function text(el, value) {
   return el;
 }
 
+// prose is text in which `backticks` mark what is typed.
+export function prose(el, value) {
+  if (el.textContent === value.replaceAll("`", "")) return el;
+  el.replaceChildren(...value.split("`").map((part, i) => (i % 2 ? h("code", null, part) : part)));
+  return el;
+}
+
 export function attribute(el, name, value) {
   if (value === null) el.removeAttribute(name);
   else if (el.getAttribute(name) !== value) el.setAttribute(name, value);

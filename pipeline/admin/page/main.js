@@ -1,5 +1,5 @@
 // Asks every two seconds and shows what it hears.
-import { $, attribute, each, h, text } from "./dom.js";
+import { $, attribute, each, h, prose, text } from "./dom.js";
 import { get, onToken, Refused } from "./api.js";
 import { askToken } from "./dialog.js";
 import { clock, duration } from "./format.js";
@@ -21,7 +21,7 @@ let drawnEntities = "";
 
 function notice() {
   const [title, what, fix] = [h("h2"), h("p"), h("p", { class: "fix" })];
-  return { el: h("article", { class: "notice" }, title, what, fix), update(n) { attribute(this.el, "data-level", n.level); text(title, n.title); text(what, n.what || ""); text(fix, n.fix || ""); fix.hidden = !n.fix; } };
+  return { el: h("article", { class: "notice" }, title, what, fix), update(n) { attribute(this.el, "data-level", n.level); text(title, n.title); prose(what, n.what || ""); prose(fix, n.fix || ""); fix.hidden = !n.fix; } };
 }
 
 function notices(list) {

@@ -1,5 +1,5 @@
 // What waits for a person, by reason; the entities of one reason in pages.
-import { $, attribute, each, h, text } from "./dom.js";
+import { $, attribute, each, h, prose, text } from "./dom.js";
 import { act, confirm, say } from "./dialog.js";
 import { get, post } from "./api.js";
 import { count, moment, none, plural, words } from "./format.js";
@@ -12,7 +12,7 @@ const stubborn = new Set(["evaluation_error", "duplicate_key", "incomplete_row"]
 let advice = null; // reason -> {means, fix}, asked once
 function advise(reason, into) {
   advice ??= get("parked/reasons");
-  advice.then((all) => text(into, all[reason] ? `${all[reason].means} ${all[reason].fix}` : ""), () => { advice = null; });
+  advice.then((all) => prose(into, all[reason] ? `${all[reason].means} ${all[reason].fix}` : ""), () => { advice = null; });
 }
 
 const query = (q) => new URLSearchParams(Object.entries(q).filter(([, v]) => v !== "" && v !== null && v !== undefined)).toString();
@@ -56,7 +56,7 @@ function group(first, open) {
       back.addEventListener("click", () => { at = Math.max(0, at - PAGE); load(); });
       on.addEventListener("click", () => { at += PAGE; load(); });
       list.replaceChildren(h("table", null, h("caption", { class: "unseen" }, `Entities with ${words(first.reason)}`),
-        h("thead", null, h("tr", null, ["Key", "Organization", "Detail", "Attempts", "Committed", "Do"].map((t) => h("th", { scope: "col", class: t === "Attempts" ? "n" : null }, t)))),
+        h("thead", null, h("tr", null, ["Key", "Organization", "Detail", "Attempts", "Committed", "Actions"].map((t) => h("th", { scope: "col", class: t === "Attempts" ? "n" : null }, t)))),
         h("tbody", null, found.map((e) => entityRow(e, open)))),
       h("div", { class: "pager" }, back, h("span", { class: "soft" }, found.length ? `${count(at + 1)}–${count(at + found.length)} of ${count(first.organization + first.member)}` : "none left"), on));
     } catch (e) {

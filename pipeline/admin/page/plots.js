@@ -6,16 +6,17 @@ import { bytes, clock, count, duration, none, rate, short } from "./format.js";
 const W = 320, H = 112, LEFT = 2, RIGHT = 2, TOP = 8, BOTTOM = 4;
 const HOUR = 3600;
 
+const whole = (v) => count(v === null ? null : Math.round(v));
 const perSecond = (unit) => (v) => (v === null ? none : `${rate(v)} ${unit}`);
 const plotted = [
   { title: "Source", lines: [["source_records_per_second", "rows"]], format: perSecond("rows/s"), axis: short },
   { title: "Transform", lines: [["transform_records_per_second", "rows"]], format: perSecond("rows/s"), axis: short },
   { title: "Apply", lines: [["apply_calls_per_second", "calls"]], format: perSecond("calls/s"), axis: short },
-  { title: "Freshness, commit to Stytch", lines: [["freshness_p50_seconds", "p50"], ["freshness_p99_seconds", "p99"]], format: duration, axis: duration },
+  { title: "Freshness", lines: [["freshness_p50_seconds", "p50"], ["freshness_p99_seconds", "p99"]], format: duration, axis: duration },
   { title: "Slot lag", lines: [["slot_lag_bytes", "WAL"]], format: bytes, axis: bytes, binary: true },
-  { title: "Records to read", lines: [["source_topics_records", "source topics"], ["apply_live_records", "live lane"]], format: count, axis: short, whole: true },
-  { title: "Backfill lane", lines: [["apply_backfill_records", "records"]], format: count, axis: short, whole: true },
-  { title: "Entities", lines: [["entities_waiting", "waiting"], ["entities_parked", "parked"]], format: count, axis: short, whole: true },
+  { title: "Records to read", lines: [["source_topics_records", "topics"], ["apply_live_records", "live lane"]], format: whole, axis: short, whole: true },
+  { title: "Backfill lane", lines: [["apply_backfill_records", "records"]], format: whole, axis: short, whole: true },
+  { title: "Entities", lines: [["entities_waiting", "waiting"], ["entities_parked", "parked"]], format: whole, axis: short, whole: true },
 ];
 
 // top is the smallest of 1, 2, 5 times a power that holds all values.
@@ -125,7 +126,7 @@ function trace(points, x, y, every) {
 export function plots(history, now) {
   each($("figures"), plotted.map((spec) => ({ spec, history, now })), (p) => p.spec.title, (p) => plot(p.spec));
   const others = history.missing.length ? `Without ${history.missing.map((m) => m.instance).join(", ")}: no answer.` : "";
-  text($("plots-note"), others || "One sample in 10 s. Arrow keys move the cursor.");
+  text($("plots-note"), others || "Freshness is the time from the commit in Postgres to Stytch. Arrow keys move the cursor of a plot.");
 }
 
 // table is the plots in words: means of five minutes, the newest first.
