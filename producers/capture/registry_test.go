@@ -40,11 +40,11 @@ func TestSlowRegistry(t *testing.T) {
 	r := newRig(t, one, "t")
 	slow := &slowRegistry{Registrar: r.registry}
 	s := r.start(func(c *capture.Config, d *capture.Deps) {
-		c.GiveUp = 300 * time.Millisecond
+		c.GiveUp = 1500 * time.Millisecond
 		d.Registry = slow
 	})
 	r.caughtUp(s)
-	slow.delay.Store(int64(1500 * time.Millisecond)) // beyond four times GiveUp
+	slow.delay.Store(int64(6500 * time.Millisecond)) // beyond four times GiveUp
 	r.exec("BEGIN; INSERT INTO t VALUES (1, 'before'); ALTER TABLE t ADD COLUMN w text; INSERT INTO t VALUES (2, 'after', 'w'); COMMIT")
 	r.caughtUp(s)
 	if slow.slow.Load() == 0 {

@@ -196,10 +196,10 @@ func (r *rig) caughtUp(s *capture.Source) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.until("the heartbeat at "+lsn.String(), func() bool {
-		p := s.Status().Position
-		return p.EndsTransaction && (p.EndLSN >= lsn || p.Version.Commit >= lsn)
-	})
+	beyond := func(p schemas.Position) bool { return p.EndsTransaction && (p.EndLSN >= lsn || p.Version.Commit >= lsn) }
+	r.until("the heartbeat at "+lsn.String(), func() bool { return beyond(s.Status().Position) })
+	// the broker says that a transaction has committed before everybody sees it
+	r.until("readers to see it", func() bool { c := r.checkpoint(); return c != nil && beyond(c.Position) })
 }
 
 // record is a data record as a read_committed reader sees it.
