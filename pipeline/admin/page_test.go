@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/integration/testenv"
@@ -63,11 +64,12 @@ func openPage(t *testing.T, token string, status func(*Status)) *pageWorld {
 	t.Cleanup(pool.Close)
 	w := &pageWorld{T: t, shape: &shape{}, pool: pool, status: status}
 	w.seed()
-	metrics := newWorld()
-	options := Options{Listen: "here:8710", Token: token, Version: "v1", Control: acme{w.shape}, Metrics: metrics.registry, Ledger: pool, Collect: w.collect}
+	options := Options{Listen: "here:8710", Token: token, Version: "v1", Control: acme{w.shape}, Metrics: prometheus.NewRegistry(), Ledger: pool, Collect: w.collect}
 	samples := NewSeries(func() string { return options.Listen }, options.Collect, options.Metrics)
 	options.Instance = samples.instance
-	anHour(samples)
+	if status == nil {
+		anHour(samples)
+	}
 	real := handler(options, samples)
 	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.mu.Lock()

@@ -147,7 +147,7 @@ func TestPageOfAPipelineThatHasNotBegun(t *testing.T) {
 		*s = Status{Name: "acme", Time: time.Now(), Connectors: []Connector{{Name: "acme-source", State: "UNASSIGNED"}, {Name: "acme-transform", State: "UNASSIGNED"}, {Name: "acme-apply", State: "UNASSIGNED"}}}
 	})
 	w.load(1440, 900, "light")
-	w.until(`document.getElementById("backfill-body").textContent.includes("Nothing was read yet") && document.getElementById("parked-body").textContent.includes("Nothing is parked") && document.getElementById("flow").textContent.includes("not made yet")`)
+	w.until(`document.getElementById("backfill-body").textContent.includes("Nothing was read yet") && document.getElementById("parked-body").textContent.includes("Nothing is parked") && document.getElementById("flow").textContent.includes("not made yet") && document.querySelector("#figures figure.none .empty").checkVisibility()`)
 	w.shoot("not-begun")
 	if len(w.faults) > 0 {
 		t.Errorf("the browser complained: %q", w.faults)

@@ -25,8 +25,10 @@ func running() Status {
 		Name: "acme", Time: now,
 		Connectors: []Connector{
 			{Name: "acme-source", State: "RUNNING", Worker: "etl-1:8710", Since: &since, Tasks: []ledger.Task{task("acme-source", 0, "etl-1:8710")}},
-			{Name: "acme-transform", State: "FAILED", Held: true, Worker: "etl-2:8710", Since: &since, Trace: "held: public.team_members was truncated at 16/B374D848, and 1,204 members would be deleted. Answer consent 1: `backstitch approve 1`, or insert the rows again",
-				Tasks: []ledger.Task{{Connector: "acme-transform", ID: 0, Instance: "etl-2:8710", State: "FAILED", Held: true, Trace: "held: public.team_members was truncated at 16/B374D848, and 1,204 members would be deleted. Answer consent 1: `backstitch approve 1`, or insert the rows again", Since: since}}},
+			{
+				Name: "acme-transform", State: "FAILED", Held: true, Worker: "etl-2:8710", Since: &since, Trace: "held: public.team_members was truncated at 16/B374D848, and 1,204 members would be deleted. Answer consent 1: `backstitch approve 1`, or insert the rows again",
+				Tasks: []ledger.Task{{Connector: "acme-transform", ID: 0, Instance: "etl-2:8710", State: "FAILED", Held: true, Trace: "held: public.team_members was truncated at 16/B374D848, and 1,204 members would be deleted. Answer consent 1: `backstitch approve 1`, or insert the rows again", Since: since}},
+			},
 			{Name: "acme-apply", State: "RUNNING", Worker: "etl-1:8710", Since: &since},
 		},
 		Instances: []ledger.Instance{

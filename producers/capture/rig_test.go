@@ -196,7 +196,9 @@ func (r *rig) caughtUp(s *capture.Source) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	beyond := func(p schemas.Position) bool { return p.EndsTransaction && (p.EndLSN >= lsn || p.Version.Commit >= lsn) }
+	beyond := func(p schemas.Position) bool {
+		return p.EndsTransaction && (p.EndLSN >= lsn || p.Version.Commit >= lsn)
+	}
 	r.until("the heartbeat at "+lsn.String(), func() bool { return beyond(s.Status().Position) })
 	// the broker says that a transaction has committed before everybody sees it
 	r.until("readers to see it", func() bool { c := r.checkpoint(); return c != nil && beyond(c.Position) })

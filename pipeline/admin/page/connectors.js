@@ -109,13 +109,16 @@ function instanceRow() {
 }
 
 const list = h("tbody");
+const nobody = h("p", { class: "empty" }, "No instance has reported in the last hour.");
 
 // showInstances lists the processes of the cluster.
 export function showInstances(instances) {
   if (!list.isConnected) {
     $("connectors-body").append(h("h3", null, "Instances"), h("div", { class: "scroll" }, h("table", null, h("caption", { class: "unseen" }, "Instances of run"),
-      h("thead", null, h("tr", null, ["Instance", "State", "Version", "Life"].map((t) => h("th", { scope: "col" }, t)))), list)));
+      h("thead", null, h("tr", null, ["Instance", "State", "Version", "Life"].map((t) => h("th", { scope: "col" }, t)))), list)), nobody);
   }
+  nobody.hidden = instances.length > 0;
+  list.parentElement.hidden = instances.length === 0;
   each(list, instances, (i) => i.id, instanceRow);
   const alive = instances.filter((i) => i.alive).length;
   text($("instances"), instances.length ? `${alive} of ${plural(instances.length, "instance")}` : "");
