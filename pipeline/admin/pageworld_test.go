@@ -13,6 +13,9 @@ type acme struct{ *shape }
 
 func (acme) Names() []string { return []string{"acme-source", "acme-transform", "acme-apply"} }
 
+// held is the trace of the connector that waits for a person.
+const held = "held: public.team_members was truncated at 16/B374D848, and 1,204 members would be deleted. Answer consent 1: `backstitch approve 1`, or insert the rows again"
+
 // running is a pipeline of three instances in the middle of its backfill, with one
 // connector held.
 func running() Status {
@@ -26,8 +29,7 @@ func running() Status {
 		Connectors: []Connector{
 			{Name: "acme-source", State: "RUNNING", Worker: "etl-1:8710", Since: &since, Tasks: []ledger.Task{task("acme-source", 0, "etl-1:8710")}},
 			{
-				Name: "acme-transform", State: "FAILED", Held: true, Worker: "etl-2:8710", Since: &since, Trace: "held: public.team_members was truncated at 16/B374D848, and 1,204 members would be deleted. Answer consent 1: `backstitch approve 1`, or insert the rows again",
-				Tasks: []ledger.Task{{Connector: "acme-transform", ID: 0, Instance: "etl-2:8710", State: "FAILED", Held: true, Trace: "held: public.team_members was truncated at 16/B374D848, and 1,204 members would be deleted. Answer consent 1: `backstitch approve 1`, or insert the rows again", Since: since}},
+				Name: "acme-transform", State: "FAILED", Held: true, Worker: "etl-2:8710", Since: &since, Trace: held, Tasks: []ledger.Task{{Connector: "acme-transform", ID: 0, Instance: "etl-2:8710", State: "FAILED", Held: true, Trace: held, Since: since}},
 			},
 			{Name: "acme-apply", State: "RUNNING", Worker: "etl-1:8710", Since: &since},
 		},
