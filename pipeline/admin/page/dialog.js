@@ -6,17 +6,25 @@ function answered(dialog) {
   return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true }));
 }
 
-// confirm asks before something that cannot be taken back; Cancel has the focus.
-export async function confirm(title, what, yes, danger = true) {
+let settle = () => {}; // answers the question that stands
+
+// confirm asks before something that cannot be taken back; Cancel has the focus. The
+// buttons answer, not the close event: it comes later, when the next question may
+// stand already.
+export function confirm(title, what, yes, danger = true) {
   const dialog = $("ask");
+  settle(false);
   text($("ask-title"), title);
   text($("ask-text"), what);
   text($("ask-yes"), yes);
   $("ask-yes").className = danger ? "danger" : "primary";
-  dialog.returnValue = "";
+  const answer = new Promise((resolve) => { settle = resolve; });
+  $("ask-yes").onclick = () => settle(true);
+  $("ask-no").onclick = () => settle(false);
+  dialog.onclose = () => { if (!dialog.open) settle(false); };
   dialog.showModal();
   $("ask-no").focus();
-  return (await answered(dialog)) === "yes";
+  return answer;
 }
 
 // askToken insists: without a token there is nothing to show.
