@@ -114,7 +114,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"backfill", "-c", bad}, ""},
 		{[]string{"replay", "apply", "-c", bad}, "--to-earliest"},
 		{[]string{"replay"}, "apply"},
-		{[]string{"parked"}, "list or retry"},
+		{[]string{"parked"}, "list, show, retry or drop"},
 		{[]string{"approve", "-c", bad}, "want list"},
 		{[]string{"sandbox", "--only", "mysql"}, "mysql"},
 		{[]string{"simulator", "--rate-limit", "fast"}, "100/s"},

@@ -15,11 +15,12 @@ import (
 
 const megabyte = 1 << 20
 
-// writeLog writes about n bytes of write-ahead log that no slot of ours decodes a row of.
+// writeLog writes about n bytes of write-ahead log that no slot of ours decodes a row
+// of, and flushes them: the server tells of no position that it has not written.
 func (r *rig) writeLog(n int) {
 	r.t.Helper()
 	for written := 0; written < n; written += megabyte {
-		r.exec("SELECT pg_logical_emit_message(false, 'somebody', repeat('x', $1::int))", megabyte)
+		r.exec("SELECT pg_logical_emit_message(true, 'somebody', repeat('x', $1::int))", megabyte)
 	}
 }
 
