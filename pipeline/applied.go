@@ -2,12 +2,10 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/pipeline/config"
-	"github.com/backstitch/backstitch/producers/capture"
 	"github.com/backstitch/backstitch/schemas"
 )
 
@@ -34,7 +32,8 @@ func AwaitApplied(ctx context.Context, cfg *config.Config, c *Clients, q ledger.
 			}
 		}
 		if err == nil && !evaluated.Passed(lsn) && !beaten {
-			err, beaten = heartbeat(ctx, cfg, c), true
+			_, err = c.heartbeat(ctx, cfg.Name)
+			beaten = true
 		}
 		if ctx.Err() != nil {
 			return last, nil
@@ -48,16 +47,4 @@ func AwaitApplied(ctx context.Context, cfg *config.Config, c *Clients, q ledger.
 		case <-tick.C:
 		}
 	}
-}
-
-func heartbeat(ctx context.Context, cfg *config.Config, c *Clients) error {
-	conn, err := c.ConnectSource(ctx, cfg.Name+"-heartbeat")
-	if err != nil {
-		return err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := capture.Heartbeat(ctx, conn); err != nil {
-		return fmt.Errorf("write a heartbeat into the source: %w", err)
-	}
-	return nil
 }

@@ -16,7 +16,9 @@ import (
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/pipeline/config"
 	"github.com/backstitch/backstitch/pipeline/preflight"
+	"github.com/backstitch/backstitch/producers/capture"
 	"github.com/backstitch/backstitch/producers/replication"
+	"github.com/backstitch/backstitch/schemas"
 	"github.com/backstitch/backstitch/schemas/registry"
 )
 
@@ -78,6 +80,20 @@ func connectError(err error) error {
 		return fmt.Errorf("%s:%d: %w", connect.Config.Host, connect.Config.Port, connect.Unwrap())
 	}
 	return redact.SQLError(err)
+}
+
+// heartbeat writes a transaction of our own into the source, and returns its LSN.
+func (c *Clients) heartbeat(ctx context.Context, name string) (schemas.LSN, error) {
+	conn, err := c.ConnectSource(ctx, name+"-heartbeat")
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	lsn, err := capture.Heartbeat(ctx, conn)
+	if err != nil {
+		return 0, fmt.Errorf("write a heartbeat into the source: %w", err)
+	}
+	return lsn, nil
 }
 
 // identity is who the outside servers are, for the ledger to compare (hazard C22).

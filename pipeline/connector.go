@@ -213,14 +213,17 @@ func (c *connector) tasks() []ledger.Task {
 	want, w := c.mu.want, c.mu.worker
 	c.mu.Unlock()
 	if err := c.failure(); err != nil {
-		_, held := stage.AsHeld(err)
-		return c.every(ledger.Task{State: "FAILED", Trace: trace(err), Held: held})
+		failed := ledger.Task{State: taskFailed, Trace: err.Error()}
+		if held, ok := stage.AsHeld(err); ok { // in its own words
+			failed.Trace, failed.Held = held.Error(), true
+		}
+		return c.every(failed)
 	}
 	switch {
 	case w != nil:
 		return w.tasks()
 	case want.target == ledger.TargetPaused:
-		return c.every(ledger.Task{State: "PAUSED"})
+		return c.every(ledger.Task{State: taskPaused})
 	default:
 		return nil
 	}
@@ -232,14 +235,6 @@ func (c *connector) every(t ledger.Task) []ledger.Task {
 		list[i], list[i].ID, list[i].Connector = t, i, c.name
 	}
 	return list
-}
-
-// trace is a failure as the status shows it: a hold in its own words.
-func trace(err error) string {
-	if held, ok := stage.AsHeld(err); ok {
-		return held.Error()
-	}
-	return err.Error()
 }
 
 // Gather reads the metrics of the stage that runs.

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/internal/redact"
@@ -141,18 +140,15 @@ func (c control) transformOffsets(ctx context.Context) ([]admin.Offset, error) {
 }
 
 func (c control) applyOffsets(ctx context.Context, group string) ([]admin.Offset, error) {
-	client, err := kgo.NewClient(c.clients.Kafka...)
+	committed, err := groupOffsets(ctx, c.clients.Kafka, group)
 	if err != nil {
-		return nil, fmt.Errorf("kafka: %w", err)
-	}
-	defer client.Close()
-	committed, err := kadm.NewClient(client).FetchOffsets(ctx, group)
-	if err != nil {
-		return nil, fmt.Errorf("kafka: read the offsets of group %s: %w", group, err)
+		return nil, err
 	}
 	list := []admin.Offset{}
-	for _, o := range committed.Sorted() {
-		list = append(list, sinkOffset(o.Topic, o.Partition, o.At))
+	for _, topic := range slices.Sorted(maps.Keys(committed)) {
+		for _, partition := range slices.Sorted(maps.Keys(committed[topic])) {
+			list = append(list, sinkOffset(topic, partition, committed[topic][partition]))
+		}
 	}
 	return list, nil
 }

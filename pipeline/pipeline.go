@@ -47,11 +47,10 @@ type Pipeline struct {
 	instance   ledger.Instance
 	connectors []*connector // in the order of the data's way
 	// The stages that were started last.
-	source    atomic.Pointer[capture.Source]
-	transform atomic.Pointer[transform.Transform]
-	apply     atomic.Pointer[apply.Apply]
-	admin     *admin.Server
-	calls     rate // of API calls
+	source atomic.Pointer[capture.Source]
+	apply  atomic.Pointer[apply.Apply]
+	admin  *admin.Server
+	calls  rate // of API calls
 	// quit and over are of the supervisor.
 	quit  context.CancelFunc
 	over  sync.WaitGroup
@@ -128,7 +127,7 @@ func (p *Pipeline) anotherDigest(ctx context.Context, pool *pgxpool.Pool, digest
 	if accept {
 		return ledger.Accept(ctx, pool, digest.Offered)
 	}
-	alive, err := ledger.AcceptedAlive(ctx, pool, "")
+	alive, err := ledger.AcceptedAlive(ctx, pool)
 	if err == nil && !alive {
 		err = digestHold(digest.Accepted, digest.Offered)
 	}
@@ -260,12 +259,7 @@ func (p *Pipeline) fatal() error {
 // Heartbeat writes a transaction of our own into the source and returns its LSN:
 // what is caught up to it holds everything that was committed before (hazard A19).
 func (p *Pipeline) Heartbeat(ctx context.Context) (schemas.LSN, error) {
-	conn, err := p.clients.ConnectSource(ctx, p.cfg.Name+"-heartbeat")
-	if err != nil {
-		return 0, err
-	}
-	defer conn.Close(ctx)
-	return capture.Heartbeat(ctx, conn)
+	return p.clients.heartbeat(ctx, p.cfg.Name)
 }
 
 // CaughtUp says how far everything committed up to lsn is.

@@ -61,7 +61,7 @@ func othersLive(ctx context.Context, c *Clients) bool {
 		return false
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	alive, err := ledger.AcceptedAlive(ctx, conn, "")
+	alive, err := ledger.AcceptedAlive(ctx, conn)
 	return err == nil && alive
 }
 

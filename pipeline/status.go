@@ -73,15 +73,13 @@ func readSlot(ctx context.Context, cfg *config.Config, c *Clients, s *admin.Stat
 	if slot == nil {
 		slot = &admin.Source{}
 	}
-	err = conn.QueryRow(ctx, `SELECT active, coalesce(confirmed_flush_lsn::text, ''), coalesce(wal_status, ''),
-			coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::bigint
-		FROM pg_replication_slots WHERE slot_name = $1`, cfg.Source.Slot).
-		Scan(&slot.SlotActive, &slot.ConfirmedLSN, &slot.WALStatus, &slot.RetainedBytes)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil
+	report, err := capture.SlotLeft(ctx, conn, cfg.Source.Slot)
+	if err != nil || !report.Exists {
+		return err
 	}
-	if err != nil {
-		return redact.SQLError(err)
+	slot.SlotActive, slot.WALStatus, slot.RetainedBytes = report.Active, report.WALStatus, report.RetainedBytes
+	if report.ConfirmedLSN != 0 {
+		slot.ConfirmedLSN = report.ConfirmedLSN.String()
 	}
 	s.Source = slot
 	return nil

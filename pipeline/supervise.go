@@ -110,7 +110,7 @@ func (s *supervisor) standBy(ctx context.Context, accepted bool, digest string) 
 		s.alone = time.Time{}
 		return nil
 	}
-	alive, err := ledger.AcceptedAlive(ctx, s.pool, s.instance.ID)
+	alive, err := ledger.AcceptedAlive(ctx, s.pool)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ const (
 	taskUnassigned = "UNASSIGNED"
 	taskRestarting = "RESTARTING"
 	taskFailed     = "FAILED"
+	taskPaused     = "PAUSED"
 )
 
 // startSource makes the source's stage. It has one task.
@@ -41,7 +42,6 @@ func (p *Pipeline) startSource(metrics prometheus.Registerer) (*worker, error) {
 // startTransform makes the transform's stage. It has one task.
 func (p *Pipeline) startTransform(metrics prometheus.Registerer) (*worker, error) {
 	s := newTransform(p.cfg, p.clients, p.pool, p.plan, p.instance.ID, p.log, metrics)
-	p.transform.Store(s)
 	name := p.connectors[1].name
 	return &worker{stager: s, held: func() *stage.Held { return s.Status().Held }, tasks: func() []ledger.Task {
 		t := ledger.Task{Connector: name, State: taskUnassigned}

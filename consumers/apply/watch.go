@@ -104,18 +104,17 @@ func (a *Apply) Held() *stage.Held { return a.current.Load().held.Load() }
 func (a *Apply) ready(ctx context.Context, stopping <-chan struct{}) (bool, error) {
 	for told := false; ; {
 		limited, cancel := context.WithTimeout(ctx, watchTimeout)
-		id, _, err := ledger.Recorded(limited, a.pool)
-		accepted := id.Digest
+		err := ledger.SameDigest(limited, a.pool, a.cfg.Digest)
 		cancel()
-		if err != nil {
-			return false, unlessDone(ctx, err)
-		}
-		if a.cfg.Digest == "" || accepted == "" || accepted == a.cfg.Digest {
+		if err == nil {
 			return true, nil
+		}
+		if _, another := errors.AsType[*ledger.DigestError](err); !another {
+			return false, unlessDone(ctx, err)
 		}
 		if !told {
 			told = true
-			a.log.Warn("apply stands by: the ledger follows another mapping", "error", &ledger.DigestError{Accepted: accepted, Offered: a.cfg.Digest})
+			a.log.Warn("apply stands by: the ledger follows another mapping", "error", err)
 		}
 		timer := time.NewTimer(watchEvery)
 		select {

@@ -105,11 +105,11 @@ func Leave(ctx context.Context, q Querier, id string) error {
 // ReadCluster reads the state of every instance, connector and task.
 func ReadCluster(ctx context.Context, q Querier) (Cluster, error) {
 	var c Cluster
-	err := q.QueryRow(ctx, "SELECT clock_timestamp(), coalesce((SELECT digest FROM backstitch.identity ORDER BY created_at LIMIT 1), '')").Scan(&c.Now, &c.Digest)
+	err := q.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&c.Now)
 	if err != nil {
 		return Cluster{}, fmt.Errorf("read the cluster: %w", redact.SQLError(err))
 	}
-	if c.Targets, err = Targets(ctx, q); err != nil {
+	if c.Digest, c.Targets, err = Orders(ctx, q); err != nil {
 		return Cluster{}, err
 	}
 	if c.Instances, err = readInstances(ctx, q); err != nil {
@@ -142,12 +142,12 @@ func readTasks(ctx context.Context, q Querier) ([]Task, error) {
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[Task])
 }
 
-// AcceptedAlive reports whether a live instance with the accepted digest is there,
-// other than the one named: who has another digest stands by for it (hazard C23).
-func AcceptedAlive(ctx context.Context, q Querier, but string) (bool, error) {
+// AcceptedAlive reports whether a live instance with the accepted digest is there:
+// who has another digest stands by for it (hazard C23).
+func AcceptedAlive(ctx context.Context, q Querier) (bool, error) {
 	var alive bool
 	err := q.QueryRow(ctx, `SELECT true FROM backstitch.instances i, backstitch.identity d
-		WHERE i.digest = d.digest AND i.id <> $1 AND i.seen_at > clock_timestamp() - $2::interval LIMIT 1`, but, AliveFor).Scan(&alive)
+		WHERE i.digest = d.digest AND i.seen_at > clock_timestamp() - $1::interval LIMIT 1`, AliveFor).Scan(&alive)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return false, fmt.Errorf("look for an owner: %w", redact.SQLError(err))
 	}

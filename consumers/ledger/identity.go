@@ -94,7 +94,7 @@ func Accept(ctx context.Context, pool *pgxpool.Pool, digest string) error {
 const acceptPatience = 2 * time.Second
 
 func accept(ctx context.Context, tx pgx.Tx, digest string) error {
-	// the identity's lock first, as everybody who takes something over (DigestAccepted)
+	// the identity's lock first, as everybody who takes something over (SameDigest)
 	tag, err := tx.Exec(ctx, "UPDATE backstitch.identity SET digest = $1, accepted_at = now()", digest)
 	if err != nil {
 		return err
@@ -116,17 +116,23 @@ func accept(ctx context.Context, tx pgx.Tx, digest string) error {
 	return nil
 }
 
-// DigestAccepted is the digest of mapping and policies that this ledger follows; ""
-// before the first. Within a transaction it stays that until the transaction ends:
-// whoever takes something over asks first, before it locks anything else, compares,
-// and fails with a *DigestError (hazard C23).
-func DigestAccepted(ctx context.Context, q Querier) (string, error) {
-	var digest string
-	err := q.QueryRow(ctx, "SELECT coalesce(digest, '') FROM backstitch.identity ORDER BY created_at LIMIT 1 FOR SHARE").Scan(&digest)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return "", fmt.Errorf("read the accepted digest: %w", redact.SQLError(err))
+// SameDigest fails with a *DigestError unless digest is that of the mapping and
+// policies that this ledger follows. Within a transaction it stays so until that
+// ends: whoever takes something over asks first, before it locks anything else
+// (hazard C23). A ledger without a digest, and "" as one, are the same as any.
+func SameDigest(ctx context.Context, q Querier, digest string) error {
+	if digest == "" {
+		return nil
 	}
-	return digest, nil
+	var accepted string
+	err := q.QueryRow(ctx, "SELECT coalesce(digest, '') FROM backstitch.identity ORDER BY created_at LIMIT 1 FOR SHARE").Scan(&accepted)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("read the accepted digest: %w", redact.SQLError(err))
+	}
+	if accepted != "" && accepted != digest {
+		return &DigestError{Accepted: accepted, Offered: digest}
+	}
+	return nil
 }
 
 func readIdentity(ctx context.Context, q Querier) (Identity, bool, error) {

@@ -58,15 +58,8 @@ func (a *Applier) EndIncidents(ctx context.Context) error {
 
 // takeLeases compares the digest before it locks the leases (hazard C23).
 func takeLeases(ctx context.Context, tx pgx.Tx, owner, digest string, partitions []int32) ([]Lease, error) {
-	if digest != "" {
-		var accepted string
-		err := tx.QueryRow(ctx, "SELECT coalesce(digest, '') FROM backstitch.identity ORDER BY created_at LIMIT 1 FOR SHARE").Scan(&accepted)
-		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-			return nil, err
-		}
-		if accepted != "" && accepted != digest {
-			return nil, &DigestError{Accepted: accepted, Offered: digest}
-		}
+	if err := SameDigest(ctx, tx, digest); err != nil {
+		return nil, err
 	}
 	rows, err := tx.Query(ctx, `INSERT INTO backstitch.leases AS l (partition, owner, term)
 		SELECT p, $1, 1 FROM unnest($2::int[]) p ORDER BY p

@@ -93,7 +93,7 @@ func (t *Transform) elect(ctx context.Context, stopping <-chan struct{}) (*elect
 // candidate tries to become the owner: with the accepted mapping (hazard C23), and
 // within reach of Kafka, because an owner that is not would only keep others away.
 func (t *Transform) candidate(ctx context.Context, e *election) (mine bool, err error) {
-	if err := sameDigest(ctx, e.conn, t.cfg.Digest); err != nil {
+	if err := ledger.SameDigest(ctx, e.conn, t.cfg.Digest); err != nil {
 		return false, err
 	}
 	err = e.conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", lockKey(t.cfg.Prefix)).Scan(&mine)

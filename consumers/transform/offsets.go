@@ -47,7 +47,7 @@ type state struct {
 func takeOver(ctx context.Context, conn *pgx.Conn, prefix, owner, digest string) (*state, error) {
 	s := &state{next: map[topicPartition]int64{}, topicIDs: map[string]string{}}
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if err := sameDigest(ctx, tx, digest); err != nil {
+		if err := ledger.SameDigest(ctx, tx, digest); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, "INSERT INTO backstitch.transform (prefix) VALUES ($1) ON CONFLICT DO NOTHING", prefix); err != nil {
@@ -76,18 +76,6 @@ func takeOver(ctx context.Context, conn *pgx.Conn, prefix, owner, digest string)
 		return nil, fmt.Errorf("take over the transform: %w", redact.SQLError(err))
 	}
 	return s, nil
-}
-
-// sameDigest fails with a *ledger.DigestError unless digest is the accepted one.
-func sameDigest(ctx context.Context, q ledger.Querier, digest string) error {
-	if digest == "" {
-		return nil
-	}
-	accepted, err := ledger.DigestAccepted(ctx, q)
-	if err == nil && accepted != "" && accepted != digest {
-		err = &ledger.DigestError{Accepted: accepted, Offered: digest}
-	}
-	return err
 }
 
 func (s *state) readOffsets(ctx context.Context, tx pgx.Tx, prefix string) error {
