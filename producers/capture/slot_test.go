@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/backstitch/backstitch/integration/testenv"
 	"github.com/backstitch/backstitch/producers/capture"
 )
 
@@ -72,9 +73,9 @@ func silenced(t *testing.T) (r *rig, silence func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	cable := newCable(t)
-	r.kafka = []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.Dialer(cable.dial)}
-	return r, func() { cable.set(true) }
+	cable := testenv.NewCable(t)
+	r.kafka = []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.Dialer(cable.Dial)}
+	return r, func() { cable.Cut(true) }
 }
 
 // With Kafka down the guardian goes on: it says how fast the log grows, how long the

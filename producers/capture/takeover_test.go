@@ -1,7 +1,6 @@
 package capture_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -108,9 +107,9 @@ var faults = map[string]func(r *rig, busy bool) time.Duration{
 }
 
 func (r *rig) cutOff(busy, postgres, kafka bool) time.Duration {
-	pg, k := newCable(r.t), newCable(r.t)
+	pg, k := testenv.NewCable(r.t), testenv.NewCable(r.t)
 	zombie := r.start(behind(pg, k), func(c *capture.Config, _ *capture.Deps) { c.Owner = "zombie" })
-	took := r.succeed(busy, func() { pg.set(postgres); k.set(kafka) }, func() { pg.set(false); k.set(false) })
+	took := r.succeed(busy, func() { pg.Cut(postgres); k.Cut(kafka) }, func() { pg.Cut(false); k.Cut(false) })
 	r.until("the zombie to stand by", func() bool { return zombie.Status().State == capture.StateStandby })
 	if owner := zombie.Status().Owner; owner != "successor" {
 		r.t.Errorf("the zombie takes %q for the owner", owner)
@@ -189,26 +188,7 @@ func TestTakeOver(t *testing.T) {
 func TestStoppedCreatorLosesTheLock(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, one+`; INSERT INTO t SELECT i, 'before' FROM generate_series(1, 50) i`, "t")
-	value, err := json.Marshal(creator{Source: r.url, Registry: r.registryURL, Prefix: r.cfg.Prefix, Brokers: testenv.Kafka(t), Tables: r.cfg.Tables})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestCreatorProcess$")
-	cmd.Env = append(os.Environ(), envCreator+"="+string(value))
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // killed: that is its error
-	}()
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "created\n" {
-		t.Fatalf("the creator says %q: %v", line, err)
-	}
+	cmd := r.creator()
 	s := r.start()
 	r.until("it to stand by", func() bool { return s.Status().State == capture.StateStandby })
 	r.caughtUp(s)
@@ -238,8 +218,8 @@ func TestStoppedCreatorLosesTheLock(t *testing.T) {
 func TestKafkaIsGoneForEverybody(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, serial, "t")
-	cable := newCable(t)
-	r.kafka = append(r.kafka, kgo.Dialer(cable.dial))
+	cable := testenv.NewCable(t)
+	r.kafka = append(r.kafka, kgo.Dialer(cable.Dial))
 	patient := func(c *capture.Config, _ *capture.Deps) { c.GiveUp = time.Second }
 	first := r.start(patient)
 	r.caughtUp(first)
@@ -249,7 +229,7 @@ func TestKafkaIsGoneForEverybody(t *testing.T) {
 		r.scan(&yes, "SELECT coalesce(bool_or(active), false) FROM pg_replication_slots WHERE slot_name = $1", "backstitch_"+r.cfg.Prefix)
 		return yes
 	}
-	cable.set(true)
+	cable.Cut(true)
 	r.exec("INSERT INTO t (v) VALUES ('x')")
 	r.until("the slot to be given up", func() bool { return !active() })
 	quiet := time.Now()
@@ -259,7 +239,7 @@ func TestKafkaIsGoneForEverybody(t *testing.T) {
 		}
 		return time.Since(quiet) > 3*time.Second
 	})
-	cable.set(false)
+	cable.Cut(false)
 	back := time.Now()
 	running := func(s *capture.Source) bool { return s.Status().State == capture.StateRunning }
 	standing := func(s *capture.Source) bool { return s.Status().State == capture.StateStandby }
