@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -67,6 +68,40 @@ func TestCreatorProcess(t *testing.T) {
 	<-s.Done()
 }
 
+// creatorProcess is a process that stopped itself right after it created the slot.
+type creatorProcess struct {
+	*exec.Cmd
+	// end kills it, as a crash, once.
+	end func()
+}
+
+// creator starts one over the rig's servers and waits until it has stopped.
+func (r *rig) creator() creatorProcess {
+	r.t.Helper()
+	value, err := json.Marshal(creator{Source: r.url, Registry: r.registryURL, Prefix: r.cfg.Prefix, Brokers: testenv.Kafka(r.t), Tables: r.cfg.Tables})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestCreatorProcess$")
+	cmd.Env = append(os.Environ(), envCreator+"="+string(value))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	end := sync.OnceFunc(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // killed: that is its error
+	})
+	r.t.Cleanup(end)
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "created\n" {
+		r.t.Fatalf("the creator says %q: %v", line, err)
+	}
+	return creatorProcess{cmd, end}
+}
+
 // hazards S12 and S27: a process stops between its slot's creation and its first
 // checkpoint. While it lives, another instance leaves the idle slot alone and stands
 // by; when it is killed, the other drops the slot, makes it again and reads
@@ -74,31 +109,7 @@ func TestCreatorProcess(t *testing.T) {
 func TestKilledBetweenSlotAndFirstCheckpoint(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, one+`; INSERT INTO t SELECT i, 'before' FROM generate_series(1, 50) i`, "t")
-	value, err := json.Marshal(creator{Source: r.url, Registry: r.registryURL, Prefix: r.cfg.Prefix, Brokers: testenv.Kafka(t), Tables: r.cfg.Tables})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestCreatorProcess$")
-	cmd.Env = append(os.Environ(), envCreator+"="+string(value))
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := false
-	end := func() {
-		if !ended {
-			ended = true
-			_ = cmd.Process.Kill() // SIGKILL, as a crash
-			_ = cmd.Wait()         // killed: that is its error
-		}
-	}
-	defer end()
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "created\n" {
-		t.Fatalf("the creator says %q: %v", line, err)
-	}
+	end := r.creator().end
 	c := r.checkpoint()
 	if c == nil || !c.Creating {
 		t.Fatalf("the record before the slot is %+v", c)
