@@ -160,10 +160,16 @@ func TestAnotherMappingStandsBy(t *testing.T) {
 	if n := w.Simulator.Seq() - seq; n != 0 {
 		t.Errorf("%d calls by a mapping that nobody accepted", n)
 	}
+	call(t, waiting, "GET", "/health/ready", http.StatusServiceUnavailable) // a rolling update stops here
 	accepting := w.Start(t, "run", "-c", path, "--accept-mapping")
 	harness.Eventually(t, time.Minute, "the old one stands by", func() bool { return strings.Contains(old.Log(), "this instance stands by") })
 	harness.Eventually(t, time.Minute, "the new ones work", func() bool {
 		return strings.Contains(waiting.Log(), "this instance's mapping is the accepted one") && allRun(connectors(t, accepting))
+	})
+	call(t, waiting, "GET", "/health/ready", http.StatusOK)
+	call(t, old, "GET", "/health/ready", http.StatusServiceUnavailable)
+	harness.Eventually(t, time.Minute, "the metrics of any instance show the one that stands by", func() bool {
+		return strings.Contains(call(t, accepting, "GET", "/metrics", http.StatusOK), `backstitch_instances{state="STANDBY_DIGEST"} 1`)
 	})
 	w.Config = path
 	w.CaughtUp(t, time.Minute)

@@ -200,10 +200,15 @@ func offsetsError(err error) error {
 	return err
 }
 
-// ready says why this instance neither works nor stands by yet.
+// ready says why this instance could not work now if it were the only one. One with
+// another mapping could not: a rolling update that would replace every instance with
+// such ones stops at the first, and the former ones go on (hazard C23).
 func (p *Pipeline) ready() error {
-	if p.state() == "" {
+	switch p.state() {
+	case "":
 		return errors.New("the ledger was not read yet")
+	case instanceStandby:
+		return errors.New("another mapping or policy is the accepted one: this instance stands by; start it with --accept-mapping to consent to its own")
 	}
 	return p.fatal()
 }

@@ -174,7 +174,9 @@ func (p *Pipeline) Start(ctx context.Context) error {
 
 // gatherer joins the process's metrics with those of the stages that run.
 func (p *Pipeline) gatherer() prometheus.Gatherers {
-	all := prometheus.Gatherers{p.metrics}
+	cluster := prometheus.NewRegistry()
+	cluster.MustRegister(newClusterMetrics(p.pool, p.connectors))
+	all := prometheus.Gatherers{p.metrics, cluster}
 	for _, c := range p.connectors {
 		all = append(all, c)
 	}

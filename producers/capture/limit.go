@@ -49,7 +49,7 @@ func (g *guardian) tell(ctx context.Context, x *session, r *slotRow) {
 	silent := g.silentSince(x)
 	crossed := s.OverLimit && !g.Status().Slot.OverLimit
 	g.status.set(func(st *Status) { st.Slot, st.KafkaSilentSince = s, silent })
-	g.measure(&s)
+	g.measure(&s, silent)
 	if crossed && (x != nil || !s.Active) {
 		g.log.WarnContext(ctx, "the slot makes the source's server keep more log than slot.max_retained",
 			"slot", s.Name, "retained_bytes", s.RetainedBytes, "max_retained_bytes", s.MaxRetained, "on_exceed", g.cfg.SlotOnExceed)
@@ -107,8 +107,13 @@ func (g *guardian) lag(x *session, r *slotRow) *float64 {
 	return &age
 }
 
-func (g *guardian) measure(s *SlotStatus) {
+func (g *guardian) measure(s *SlotStatus, silent *time.Time) {
 	m := g.metrics
+	m.lost.Set(float64(boolInt(s.WALStatus == "lost")))
+	m.silent.Set(0)
+	if silent != nil {
+		m.silent.Set(time.Since(*silent).Seconds())
+	}
 	m.lag.Set(float64(s.LagBytes))
 	m.retained.Set(float64(s.RetainedBytes))
 	m.growth.Set(s.GrowthBytesPerSecond)

@@ -20,6 +20,8 @@ type metrics struct {
 	left       prometheus.Gauge
 	growth     prometheus.Gauge
 	overLimit  prometheus.Gauge
+	lost       prometheus.Gauge
+	silent     prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -44,11 +46,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		left:       gauge("slot_remaining_seconds", "How long until the slot retains more than it may, or is given up by the server, if its position does not move; +Inf without a limit."),
 		growth:     gauge("slot_growth_bytes_per_second", "How fast the server's write-ahead log grows, over the last minute."),
 		overLimit:  gauge("slot_over_limit", "1 while the slot retains more than source.slot.max_retained."),
+		lost:       gauge("slot_lost", "1 when the server has given the slot up: it kept more log than max_slot_wal_keep_size."),
+		silent:     gauge("kafka_silent_seconds", "How long Kafka has not answered an instance that owns the source or would; 0 while it does."),
 		committed:  gauge("last_commit_timestamp_seconds", "Commit time at the source of the last change that is committed in Kafka."),
 	}
 	if r != nil {
 		r.MustRegister(m.restarts, m.changes, m.skipped, m.reads, m.pauses, m.paused, m.owner, m.committed,
-			m.lag, m.lagSeconds, m.retained, m.safe, m.left, m.growth, m.overLimit)
+			m.lag, m.lagSeconds, m.retained, m.safe, m.left, m.growth, m.overLimit, m.lost, m.silent)
 	}
 	return m
 }

@@ -116,7 +116,10 @@ func TestGuardianWatchesWhileKafkaIsDown(t *testing.T) {
 	if !r.report().Exists {
 		t.Error("an alert dropped the slot")
 	}
-	names := []string{"backstitch_source_slot_over_limit", "backstitch_source_slot_remaining_seconds", "backstitch_source_slot_growth_bytes_per_second"}
+	names := []string{
+		"backstitch_source_slot_over_limit", "backstitch_source_slot_remaining_seconds", "backstitch_source_slot_growth_bytes_per_second",
+		"backstitch_source_kafka_silent_seconds", "backstitch_source_slot_lost",
+	}
 	if n, err := testutil.GatherAndCount(metrics, names...); err != nil || n != len(names) {
 		t.Errorf("%d of %d metrics: %v", n, len(names), err)
 	}
