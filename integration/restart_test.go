@@ -21,15 +21,7 @@ import (
 func TestBrokerRestarts(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	broker, err := jvmkafka.Start(ctx)
-	if err != nil {
-		testenv.Missing(t, "a Kafka broker of this test's own: "+err.Error())
-	}
-	t.Cleanup(func() {
-		if err := broker.Stop(); err != nil {
-			t.Logf("stop the broker: %v", err)
-		}
-	})
+	broker := harness.OwnKafka(t, jvmkafka.Options{})
 	o := harness.Boxy()
 	o.Brokers = []string{broker.Addr()}
 	w := harness.New(t, o)
@@ -126,6 +118,7 @@ func TestLedgerRestarts(t *testing.T) {
 			t.Logf("the server was killed: %v", err)
 		}
 		w.Exec(t, "UPDATE users SET name = $1 WHERE id % 7 = 0", fmt.Sprintf("Round %d", round))
+		drains(t, w)
 		live(t, p, time.Second)
 		if err := server.Resume(ctx); err != nil {
 			t.Fatal(err)
@@ -140,6 +133,21 @@ func TestLedgerRestarts(t *testing.T) {
 	if pairs := simulator.Overlapping(w.Simulator.Journal()); len(pairs) > 0 {
 		t.Errorf("%d pairs of writes to one entity were in flight at once", len(pairs))
 	}
+}
+
+// drains waits until the source has confirmed everything that is committed now: it
+// needs no ledger to go on, and the primary keeps no log for it.
+func drains(t *testing.T, w *harness.World) {
+	t.Helper()
+	var end string
+	if err := w.Pool.QueryRow(t.Context(), "SELECT pg_current_wal_lsn()").Scan(&end); err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, time.Minute, "the slot follows without a ledger", func() bool {
+		var there bool
+		err := w.Pool.QueryRow(t.Context(), "SELECT confirmed_flush_lsn >= $1 FROM pg_replication_slots WHERE database = current_database()", end).Scan(&there)
+		return err == nil && there
+	})
 }
 
 // With a secret that Stytch does not know a run ends and says so, and parks nothing.

@@ -119,6 +119,27 @@ func TestForeignChangesAreParkedNotOverwritten(t *testing.T) { // invariant 12
 	w.equal(member("o", "moved"), member("o", "deleted"))
 }
 
+// The answer to an update of the name shows an address that somebody else set. It is
+// not taken for ours: our next change of the address would overwrite theirs.
+func TestAnswerIsJudgedLikeARead(t *testing.T) { // hazard A29, invariant 12
+	t.Parallel()
+	w := newWorld(t, options{})
+	w.start()
+	k := member("o", "1")
+	w.want(org("o"), orgState("o"))
+	w.want(k, memberState("user@example.com", "name", "One"))
+	w.equal()
+	must[sim.Member](t)(w.sim.Behind().UpdateMember(w.member("o", "1").Member.MemberID, map[string]any{"email_address": "theirs@example.com"}))
+	w.want(k, memberState("user@example.com", "name", "Two"))
+	w.eventually("the name is set", func() (bool, string) { m := w.member("o", "1").Member; return m.Name == "Two", m.Name })
+	w.settled()
+	w.want(k, memberState("ours@example.com", "name", "Two"))
+	w.wantStatus(k, "parked foreign_change")
+	if m := w.member("o", "1").Member; m.EmailAddress != "theirs@example.com" {
+		t.Error("what somebody else wrote was overwritten")
+	}
+}
+
 func TestOrganizationDeletedBehindOurBack(t *testing.T) { // invariant 12, hazard A23
 	t.Parallel()
 	w := newWorld(t, options{})
