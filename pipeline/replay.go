@@ -11,6 +11,7 @@ import (
 
 	"github.com/backstitch/backstitch/consumers/apply"
 	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/internal/spans"
 	"github.com/backstitch/backstitch/pipeline/config"
 	"github.com/backstitch/backstitch/schemas"
 )
@@ -101,12 +102,12 @@ func only(list []ReplayPartition, number int32) (kept []ReplayPartition) {
 	return kept
 }
 
-func (p *ReplayPlan) spans() []apply.Span {
-	spans := make([]apply.Span, len(p.Partitions))
+func (p *ReplayPlan) spans() []spans.Span {
+	list := make([]spans.Span, len(p.Partitions))
 	for i, r := range p.Partitions {
-		spans[i] = apply.Span{Topic: r.Topic, Partition: r.Partition, From: r.New, Until: r.Current}
+		list[i] = spans.Span{Topic: r.Topic, Partition: r.Partition, From: r.New, Until: r.Current}
 	}
-	return spans
+	return list
 }
 
 // Run carries the plan out: it stops the connector, waits until nobody runs it, sets

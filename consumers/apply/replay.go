@@ -5,31 +5,15 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/internal/spans"
 	"github.com/backstitch/backstitch/schemas"
 	"github.com/backstitch/backstitch/schemas/avro"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
-
-const (
-	// silence is how long a topic may show no record that must be there.
-	silence = 30 * time.Second
-	// forecastAtMost bounds the entities that are planned to know their calls; of
-	// more, these stand for all.
-	forecastAtMost = 20000
-)
-
-// Span is the records of one partition that a replay goes through again: offsets
-// From to Until-1.
-type Span struct {
-	Topic       string
-	Partition   int32
-	From, Until int64
-}
 
 // Replay is a replay of wake-ups that was looked at and not begun.
 type Replay struct {
@@ -46,26 +30,30 @@ type Replay struct {
 	force     bool
 }
 
-// PlanReplay reads the wake-ups of spans, and says what going through them again
+// PlanReplay reads the wake-ups of the spans, and says what going through them again
 // would do: of one organization's entities, or of all when it is "". With force
 // every entity is to be read back in Stytch first. It changes nothing. Close what
 // it returns.
-func PlanReplay(ctx context.Context, cfg Config, d Deps, spans []Span, organization string, force bool) (*Replay, error) {
+func PlanReplay(ctx context.Context, cfg Config, d Deps, list []spans.Span, organization string, force bool) (*Replay, error) {
 	cfg = cfg.withDefaults()
 	selection, err := ledger.NewSelection(ctx, d.Ledger)
 	if err != nil {
 		return nil, err
 	}
 	r := &Replay{cfg: cfg, kafka: d.Kafka, selection: selection, force: force}
-	if err := r.plan(ctx, d, spans, organization); err != nil {
+	if err := r.plan(ctx, d, list, organization); err != nil {
 		r.Close()
 		return nil, fmt.Errorf("look at the replay: %w", err)
 	}
 	return r, nil
 }
 
-func (r *Replay) plan(ctx context.Context, d Deps, spans []Span, organization string) error {
-	err := r.scan(ctx, spans, func(keys []consumers.Key) error {
+func (r *Replay) plan(ctx context.Context, d Deps, list []spans.Span, organization string) error {
+	err := spans.Read(ctx, r.kafka, list, func(records []*kgo.Record) error {
+		keys, err := wakeKeys(records)
+		if err != nil {
+			return err
+		}
 		if organization != "" {
 			keys = slices.DeleteFunc(keys, func(k consumers.Key) bool { return k.Organization != organization })
 		}
@@ -81,7 +69,7 @@ func (r *Replay) plan(ctx context.Context, d Deps, spans []Span, organization st
 	if r.force {
 		r.Reads = r.Readable
 	}
-	keys, err := r.selection.Differing(ctx, forecastAtMost)
+	keys, err := r.selection.Differing(ctx, ForecastAtMost)
 	if err != nil {
 		return err
 	}
@@ -92,68 +80,20 @@ func (r *Replay) plan(ctx context.Context, d Deps, spans []Span, organization st
 	return err
 }
 
-// scan hands the keys of all wake-ups in spans to each, in batches.
-func (r *Replay) scan(ctx context.Context, spans []Span, each func([]consumers.Key) error) error {
-	type place struct {
-		topic     string
-		partition int32
-	}
-	left := map[place]int64{} // until
-	from := map[string]map[int32]kgo.Offset{}
-	for _, s := range spans {
-		if s.From >= s.Until {
+// wakeKeys are the entities that wake-ups are about.
+func wakeKeys(records []*kgo.Record) ([]consumers.Key, error) {
+	keys := make([]consumers.Key, 0, len(records))
+	for _, r := range records {
+		if r.Value == nil {
 			continue
 		}
-		left[place{s.Topic, s.Partition}] = s.Until
-		if from[s.Topic] == nil {
-			from[s.Topic] = map[int32]kgo.Offset{}
-		}
-		from[s.Topic][s.Partition] = kgo.NewOffset().At(s.From)
-	}
-	if len(left) == 0 {
-		return nil
-	}
-	client, err := kgo.NewClient(append(slices.Clone(r.kafka), kgo.ConsumePartitions(from), kgo.FetchMaxBytes(8<<20))...)
-	if err != nil {
-		return fmt.Errorf("open Kafka: %w", err)
-	}
-	defer client.Close()
-	for len(left) > 0 {
-		polled, cancel := context.WithTimeout(ctx, silence)
-		fetches := client.PollRecords(polled, 10000)
-		cancel()
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		for _, e := range fetches.Errors() {
-			return fmt.Errorf("read topic %s partition %d: %w", e.Topic, e.Partition, e.Err)
-		}
-		var keys []consumers.Key
-		fetches.EachRecord(func(rec *kgo.Record) {
-			at := place{rec.Topic, rec.Partition}
-			until, open := left[at]
-			if !open {
-				return
-			}
-			if rec.Offset >= until-1 {
-				delete(left, at)
-			}
-			if rec.Offset < until && rec.Value != nil {
-				key, kerr := wakeKey(rec)
-				if kerr != nil {
-					err = kerr
-				}
-				keys = append(keys, key)
-			}
-		})
-		if err == nil {
-			err = each(keys)
-		}
+		key, err := wakeKey(r)
 		if err != nil {
-			return err
+			return nil, err
 		}
+		keys = append(keys, key)
 	}
-	return nil
+	return keys, nil
 }
 
 func wakeKey(r *kgo.Record) (consumers.Key, error) {
@@ -168,35 +108,11 @@ func wakeKey(r *kgo.Record) (consumers.Key, error) {
 	return consumers.Key{Kind: consumers.Kind(w.Kind), Organization: w.Organization, Entity: w.Entity}, nil
 }
 
-// forecast counts the calls that the planner wants for entities as they are now.
-func forecast(ctx context.Context, cfg Config, led *ledger.Applier, keys []consumers.Key) (calls int64, err error) {
-	planner := (&Apply{cfg: cfg, digest: digester(cfg.DigestKey)}).fresh()
-	for chunk := range slices.Chunk(keys, 500) {
-		states, err := led.Load(ctx, chunk)
-		if err != nil {
-			return 0, err
-		}
-		for _, st := range states {
-			if st == nil || st.Released {
-				continue
-			}
-			tn := &turn{Apply: planner, task: &task{key: st.Key}}
-			tn.begin(st)
-			p := makePlan(tn.s)
-			calls += int64(len(p.calls))
-			if p.read {
-				calls += 2 // the read, and the delete that it permits
-			}
-		}
-	}
-	return calls, nil
-}
-
 // Begin carries the replay out, while no instance runs the connector. In a topic it
 // sets the group back to where each span begins; of one organization it makes the
 // entities due and leaves the group where it is. Wants come before offsets: what ends
 // half-way reads too much, not too little (invariant 5).
-func (r *Replay) Begin(ctx context.Context, spans []Span, organization string) error {
+func (r *Replay) Begin(ctx context.Context, list []spans.Span, organization string) error {
 	if r.force {
 		if _, err := r.selection.WantReads(ctx, organization != ""); err != nil {
 			return err
@@ -210,7 +126,7 @@ func (r *Replay) Begin(ctx context.Context, spans []Span, organization string) e
 		return nil
 	}
 	offsets := map[string]map[int32]int64{}
-	for _, s := range spans {
+	for _, s := range list {
 		if offsets[s.Topic] == nil {
 			offsets[s.Topic] = map[int32]int64{}
 		}

@@ -5,34 +5,35 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/backstitch/backstitch/internal/spans"
 	"github.com/backstitch/backstitch/schemas"
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // spans is all that the group has consumed.
-func (w *world) spans() (spans []Span) {
+func (w *world) spans() (list []spans.Span) {
 	w.t.Helper()
 	committed, err := kadm.NewClient(w.producer).FetchOffsets(context.Background(), Group(w.cfg.Name))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	for _, o := range committed.Sorted() {
-		spans = append(spans, Span{Topic: o.Topic, Partition: o.Partition, Until: o.At})
+		list = append(list, spans.Span{Topic: o.Topic, Partition: o.Partition, Until: o.At})
 	}
-	return spans
+	return list
 }
 
 // replay goes through everything again that the stopped group has consumed.
 func (w *world) replay(organization string, force bool) *Replay {
 	w.t.Helper()
 	ctx := context.Background()
-	spans := w.spans()
-	r, err := PlanReplay(ctx, w.cfg, Deps{Ledger: w.pool, Kafka: w.brokers}, spans, organization, force)
+	list := w.spans()
+	r, err := PlanReplay(ctx, w.cfg, Deps{Ledger: w.pool, Kafka: w.brokers}, list, organization, force)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer r.Close()
-	if err := r.Begin(ctx, spans, organization); err != nil {
+	if err := r.Begin(ctx, list, organization); err != nil {
 		w.t.Fatal(err)
 	}
 	return r
@@ -72,7 +73,7 @@ func TestReplayForeseesItsCalls(t *testing.T) {
 	if n := w.count("SELECT count(*) FROM backstitch.entities WHERE read_wanted OR due_at IS NOT NULL"); n != 0 || w.sim.Seq() != seq {
 		t.Errorf("to look changed %d entities and made %d calls", n, w.sim.Seq()-seq)
 	}
-	half, err := PlanReplay(ctx, w.cfg, Deps{Ledger: w.pool, Kafka: w.brokers}, []Span{
+	half, err := PlanReplay(ctx, w.cfg, Deps{Ledger: w.pool, Kafka: w.brokers}, []spans.Span{
 		{Topic: schemas.ApplyTopic(w.cfg.Prefix, schemas.LaneLive), Partition: schemas.Partition([]byte("o"), w.cfg.Partitions), From: 5, Until: 7},
 	}, "", false)
 	if err != nil {
