@@ -26,7 +26,8 @@ func TestClusterMetrics(t *testing.T) {
 			Tasks: []ledger.Task{
 				{Connector: "x-source", State: "FAILED", Held: true},
 				{Connector: "x-transform", State: "RUNNING"}, // as it was reported before the pause
-				{Connector: "x-apply", ID: 0, State: "RUNNING"}, {Connector: "x-apply", ID: 2, State: "RESTARTING"},
+				{Connector: "x-apply", ID: 0, State: "RUNNING"},
+				{Connector: "x-apply", ID: 2, State: "RESTARTING"},
 			},
 		}, []ledger.Consent{{Kind: "truncate"}, {Kind: "incident", ApprovedAt: &yes}, {Kind: "incident"}}, failing
 	}
