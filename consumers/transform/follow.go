@@ -8,6 +8,7 @@ import (
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/internal/stage"
 	"github.com/backstitch/backstitch/schemas"
+	"github.com/jackc/pgx/v5"
 )
 
 // follow goes from checkpoint to checkpoint until stopping. What it interrupts is
@@ -37,7 +38,6 @@ func (o *owner) follow(ctx context.Context, stopping <-chan struct{}) error {
 			clear(o.asked)
 		case <-tick.C:
 			clear(o.asked)
-			o.commitGroup(ctx)
 		}
 	}
 	return nil
@@ -98,11 +98,17 @@ func (o *owner) waits(ctx context.Context, c *control) (bool, error) {
 	if answer, ok := o.asked[c.offset]; ok {
 		return answer, nil
 	}
-	done, waits, err := admit(ctx, o.deps.Ledger, o.cfg.Prefix, c, o.state.phase != phaseFollowing || o.tables[c.Table] == nil)
+	var waits bool
+	err := pgx.BeginFunc(ctx, o.deps.Ledger, func(tx pgx.Tx) (err error) {
+		if err := fence(ctx, tx, o.state.term); err != nil { // a question of a former owner would stay unanswered
+			return err
+		}
+		c.done, waits, err = admit(ctx, tx, o.cfg.Prefix, c, o.state.phase != phaseFollowing || o.tables[c.Table] == nil)
+		return err
+	})
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("admit a control record: %w", redact.SQLError(err))
 	}
-	c.done = done
 	o.asked[c.offset] = waits
 	return waits, nil
 }
@@ -150,6 +156,7 @@ func (o *owner) note(feed []feedItem, held *control) {
 func (o *owner) advance(ctx context.Context, stopping <-chan struct{}, target *feedItem, before []*control) error {
 	c := target.checkpoint
 	o.backfill = c.Backfill.Run
+	o.reader.settle(false)
 	if err := o.renew(ctx, c); err != nil {
 		return err
 	}
@@ -171,10 +178,7 @@ func (o *owner) advance(ctx context.Context, stopping <-chan struct{}, target *f
 			return err
 		}
 	}
-	o.uncommitted = true
-	if o.deps.Now().Sub(o.committed) >= look {
-		o.commitGroup(ctx)
-	}
+	o.reader.settle(true)
 	return nil
 }
 

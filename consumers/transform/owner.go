@@ -42,10 +42,6 @@ type owner struct {
 	blocked *stage.Held
 	// unread is a table whose first backfill the mapping waits for.
 	unread string
-	// committed is when offsets were last committed to Kafka; uncommitted: they have
-	// moved since.
-	committed   time.Time
-	uncommitted bool
 	// backfill is the number of the backfill run that the target checkpoint knows.
 	backfill int64
 	// remap: another mapping was accepted since the last pass.
@@ -128,6 +124,7 @@ func (o *owner) work(ctx context.Context, group *errgroup.Group, stopping <-chan
 	halt := make(chan struct{})
 	beside.Go(func() error { return o.teller.run(besideCtx, halt) })
 	beside.Go(func() error { return o.mapper.run(besideCtx, halt) })
+	beside.Go(func() error { (&groupOffsets{owner: o}).run(besideCtx, halt); return nil })
 	err := o.follow(besideCtx, stopping)
 	close(halt)
 	if err != nil {
@@ -248,24 +245,4 @@ func (o *owner) filledBefore(topic string) bool {
 		}
 	}
 	return false
-}
-
-// commitGroup commits what was consumed to Kafka, for lag tools only: the ledger's
-// offsets are the ones that count.
-func (o *owner) commitGroup(ctx context.Context) {
-	if !o.uncommitted {
-		return
-	}
-	o.uncommitted, o.committed = false, o.deps.Now()
-	offsets := kadm.Offsets{}
-	for tp, at := range o.reader.delivered() {
-		offsets.Add(kadm.Offset{Topic: tp.topic, Partition: tp.partition, At: at, LeaderEpoch: -1})
-	}
-	answered, err := o.admin.CommitOffsets(ctx, o.Connector(), offsets)
-	if err == nil {
-		err = answered.Error()
-	}
-	if err != nil && ctx.Err() == nil {
-		o.log.Warn("offsets cannot be committed to Kafka; lag tools will show stale ones", "group", o.Connector(), "error", err)
-	}
 }

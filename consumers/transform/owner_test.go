@@ -149,21 +149,6 @@ func TestReplayEndsInTheSameState(t *testing.T) { // invariant 5
 	}
 }
 
-func TestLagToolsSeeTheTransform(t *testing.T) {
-	t.Parallel()
-	f := docsFeeder(t)
-	tr := f.start()
-	f.reading().insert("docs", 1, "a", nil, nil, nil).insert("docs", 2, "b", nil, nil, nil).insert("docs", 3, "c", nil, nil, nil).end()
-	f.loaded()
-	f.evaluated(tr)
-	f.until("the group has no lag", func() bool {
-		lags, err := f.admin.Lag(f.ctx, tr.Connector())
-		f.check(err)
-		l := lags[tr.Connector()]
-		return l.Error() == nil && len(l.Lag) > 0 && l.Lag.Total() == 0
-	})
-}
-
 // held waits until the transform ended with a hold, whose fix must contain words.
 func (f *feeder) held(tr *Transform, reason, fix string) {
 	f.t.Helper()

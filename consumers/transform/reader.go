@@ -34,11 +34,13 @@ type reader struct {
 
 	mu struct {
 		sync.Mutex
-		feed   []feedItem
-		head   int64 // offset after the last delivered record of the checkpoints
-		parts  map[topicPartition]*part
-		tables map[string]*tableFeed // by topic
-		err    error
+		feed []feedItem
+		head int64 // offset after the last delivered record of the checkpoints
+		// settled: the loop is done with every checkpoint that it has taken from the feed.
+		settled bool
+		parts   map[topicPartition]*part
+		tables  map[string]*tableFeed // by topic
+		err     error
 	}
 }
 
@@ -328,22 +330,6 @@ func (r *reader) empties(topic string, c *control) {
 	if feed := r.mu.tables[topic]; feed != nil {
 		feed.empty = append(feed.empty, c)
 	}
-}
-
-// delivered is, by partition, what a lag tool should see as consumed once
-// everything up to ends is filled: markers included.
-func (r *reader) delivered() map[topicPartition]int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	at := make(map[topicPartition]int64, len(r.mu.parts)+1)
-	for tp, p := range r.mu.parts {
-		at[tp] = p.filled
-		if len(p.queue) == 0 {
-			at[tp] = max(p.filled, p.delivered)
-		}
-	}
-	at[topicPartition{r.checkpoints, 0}] = r.mu.head
-	return at
 }
 
 // filled is, by partition, the offset after the last record handed to a fill.
