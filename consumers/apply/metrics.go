@@ -42,7 +42,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		}, []string{"lane", "status", "reason"}),
 		latencies: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "backstitch_apply_latency_seconds", Help: "From the source's commit to an applied entity.",
-			Buckets: prometheus.ExponentialBuckets(0.05, 2, 16),
+			Buckets: prometheus.ExponentialBuckets(0.05, 2, 23), // to 58 hours: a large backfill takes days
 		}, []string{"lane"}),
 		counts: map[string]map[string]int64{},
 	}
@@ -82,8 +82,9 @@ func (m *metrics) turn(l schemas.Lane, s consumers.Status, r consumers.Reason) {
 	m.turns.WithLabelValues(string(l), string(s), string(r)).Inc()
 }
 
+// latency takes in how long a change took; the source's clock may be ahead of ours.
 func (m *metrics) latency(l schemas.Lane, d time.Duration) {
-	m.latencies.WithLabelValues(string(l)).Observe(d.Seconds())
+	m.latencies.WithLabelValues(string(l)).Observe(max(d, 0).Seconds())
 }
 
 // snapshot copies the calls by step and outcome.

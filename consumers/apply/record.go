@@ -45,7 +45,8 @@ func (tn *turn) finish(ctx context.Context, v *verdict) error {
 		return err
 	}
 	tn.metrics.turn(tn.task.lane, v.status, v.reason)
-	if st := tn.s.state; v.status == consumers.Current && st.Committed != nil {
+	// what was applied before the turn, as a forced replay finds most entities, is no fresher for it
+	if st := tn.s.state; v.status == consumers.Current && st.Status != consumers.Current && st.Committed != nil {
 		tn.metrics.latency(tn.task.lane, tn.clock().Sub(*st.Committed))
 	}
 	return nil
