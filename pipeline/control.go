@@ -19,8 +19,7 @@ import (
 	"github.com/backstitch/backstitch/producers/capture"
 )
 
-// masked stands for a secret in a configuration that is shown.
-const masked = "********"
+const masked = admin.Masked
 
 // supervisorLost is how long the supervisor may take for a step until the process
 // counts as stuck.

@@ -29,6 +29,8 @@ import (
 // Options of a pipeline.
 type Options struct {
 	Logger *slog.Logger
+	// LogLevel of Logger, changed through the admin address; nil: it cannot be.
+	LogLevel *slog.LevelVar
 	// AcceptMapping is a person's consent to another mapping or policy (hazard C23).
 	AcceptMapping bool
 	// Metrics; nil: a registry of its own.
@@ -41,6 +43,7 @@ type Pipeline struct {
 	cfg        *config.Config
 	clients    *Clients
 	log        *slog.Logger
+	logLevel   *slog.LevelVar
 	metrics    *prometheus.Registry
 	pool       *pgxpool.Pool
 	plan       *transform.Plan
@@ -73,7 +76,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (*Pipeline, error) 
 	if o.Metrics == nil {
 		o.Metrics = telemetry.Registry()
 	}
-	p := &Pipeline{cfg: cfg, clients: clients, log: o.Logger, metrics: o.Metrics}
+	p := &Pipeline{cfg: cfg, clients: clients, log: o.Logger, logLevel: o.LogLevel, metrics: o.Metrics}
 	p.instance = ledger.Instance{Version: Version(), Digest: cfg.Digest(), StartedAt: time.Now()}
 	if err := p.openLedger(ctx, o.AcceptMapping); err != nil {
 		return nil, err
@@ -153,7 +156,7 @@ func (p *Pipeline) Start(ctx context.Context) error {
 	}
 	p.admin, err = admin.Listen(admin.Options{
 		Listen: p.cfg.Admin.Listen, Token: p.cfg.Admin.Token.Reveal(), TLS: secure, Version: p.instance.Version,
-		Collect: p.Status, Metrics: p.gatherer(), Control: control{p}, Ledger: p.pool, Instance: func() string { return p.instance.ID }, Ready: p.ready, Live: p.live,
+		Collect: p.Status, Metrics: p.gatherer(), Control: control{p}, Ledger: p.pool, Instance: func() string { return p.instance.ID }, Ready: p.ready, Live: p.live, LogLevel: p.logLevel,
 		Applied: func(ctx context.Context, lsn schemas.LSN, organization string) (ledger.Progress, error) {
 			return AwaitApplied(ctx, p.cfg, p.clients, p.pool, lsn, organization)
 		},

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -11,6 +10,13 @@ import (
 	"github.com/backstitch/backstitch/consumers/ledger"
 )
 
+// Masked stands for a secret in a configuration that is shown.
+const Masked = "********"
+
+// ConnectVersion is the release of Kafka Connect whose answers these are like. Clients
+// such as kcctl take the version of / apart and ask less of an older one.
+const ConnectVersion = "4.4.0"
+
 // Control is what the REST interface needs of the cluster. It is the same from
 // every instance.
 type Control interface {
@@ -18,6 +24,8 @@ type Control interface {
 	Names() []string
 	// Config is a connector's configuration with its secrets masked.
 	Config(name string) map[string]string
+	// Topics that a connector writes or reads.
+	Topics(name string) []string
 	// TaskIDs is the number of a connector's tasks.
 	TaskIDs(name string) int
 	// Cluster is what the instances report, and what is wanted of the connectors.
@@ -51,9 +59,9 @@ type connect struct {
 }
 
 // routes are the paths of Kafka Connect.
-func (c connect) routes(mux *http.ServeMux) {
+func (c connect) routes(ro *router) {
 	named := func(pattern string, handle func(w http.ResponseWriter, r *http.Request, name string)) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		ro.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			name := r.PathValue("name")
 			if !slices.Contains(c.Names(), name) {
 				fail(w, http.StatusNotFound, "Connector "+name+" not found")
@@ -62,14 +70,23 @@ func (c connect) routes(mux *http.ServeMux) {
 			handle(w, r, name)
 		})
 	}
-	mux.HandleFunc("GET /connectors", c.list)
-	mux.HandleFunc("POST /connectors", refuseConfig)
+	ro.HandleFunc("GET /connectors", c.list)
+	ro.HandleFunc("POST /connectors", refuseConfig)
+	ro.HandleFunc("GET /connector-plugins", c.plugins)
+	ro.HandleFunc("GET /connector-plugins/{plugin}/config", c.pluginConfig)
+	ro.HandleFunc("PUT /connector-plugins/{plugin}/config/validate", refuseConfig)
 	named("GET /connectors/{name}", c.info)
 	named("GET /connectors/{name}/config", func(w http.ResponseWriter, _ *http.Request, name string) { write(w, http.StatusOK, c.Config(name)) })
-	named("PUT /connectors/{name}/config", func(w http.ResponseWriter, r *http.Request, _ string) { refuseConfig(w, r) })
+	named("PUT /connectors/{name}/config", refuseConfigOf)
+	named("PATCH /connectors/{name}/config", refuseConfigOf)
+	named("DELETE /connectors/{name}", refuseConfigOf)
 	named("GET /connectors/{name}/status", c.status)
 	named("GET /connectors/{name}/tasks", c.tasks)
 	named("GET /connectors/{name}/tasks/{task}/status", c.task)
+	named("GET /connectors/{name}/topics", c.topics)
+	named("PUT /connectors/{name}/topics/reset", func(w http.ResponseWriter, _ *http.Request, _ string) {
+		fail(w, http.StatusForbidden, "Topic tracking reset is disabled: the topics are those that the configuration gives, not those that were seen")
+	})
 	named("PUT /connectors/{name}/pause", c.target(ledger.TargetPaused, http.StatusAccepted))
 	named("PUT /connectors/{name}/resume", c.target(ledger.TargetRunning, http.StatusAccepted))
 	named("PUT /connectors/{name}/stop", c.target(ledger.TargetStopped, http.StatusNoContent))
@@ -85,85 +102,7 @@ func refuseConfig(w http.ResponseWriter, _ *http.Request) {
 	fail(w, http.StatusMethodNotAllowed, "the file that `backstitch run -c FILE` names is the configuration: change it, run `backstitch check` on it, and restart the instances one after another")
 }
 
-// Description is a connector as GET /connectors/{name} answers.
-type Description struct {
-	Name   string            `json:"name"`
-	Config map[string]string `json:"config"`
-	Tasks  []TaskID          `json:"tasks"`
-	Type   string            `json:"type"`
-}
-
-// TaskID names a task.
-type TaskID struct {
-	Connector string `json:"connector"`
-	Task      int    `json:"task"`
-}
-
-// ConnectorState is a connector as GET /connectors/{name}/status answers.
-type ConnectorState struct {
-	Name      string      `json:"name"`
-	Connector StateOf     `json:"connector"`
-	Tasks     []TaskState `json:"tasks"`
-	Type      string      `json:"type"`
-}
-
-// StateOf is a state and the instance that it is of.
-type StateOf struct {
-	State  string `json:"state"`
-	Worker string `json:"worker_id"`
-	Trace  string `json:"trace,omitempty"`
-}
-
-// TaskState is the state of a task.
-type TaskState struct {
-	ID int `json:"id"`
-	StateOf
-}
-
-// kind is source, or sink for what consumes topics.
-func (c connect) kind(name string) string {
-	if name == c.Names()[0] {
-		return "source"
-	}
-	return "sink"
-}
-
-func (c connect) describe(name string, cluster ledger.Cluster) Description {
-	d := Description{Name: name, Config: c.Config(name), Tasks: []TaskID{}, Type: c.kind(name)}
-	for _, t := range c.state(name, cluster).Tasks {
-		d.Tasks = append(d.Tasks, TaskID{name, t.ID})
-	}
-	return d
-}
-
-// state puts a connector's tasks under what is wanted of it: as in Kafka Connect
-// the connector is RUNNING though a task has failed, and a stopped one has no tasks.
-// A task that nobody alive reports is UNASSIGNED.
-func (c connect) state(name string, cluster ledger.Cluster) ConnectorState {
-	s := ConnectorState{Name: name, Connector: StateOf{State: string(ledger.TargetRunning)}, Tasks: []TaskState{}, Type: c.kind(name)}
-	if t, ok := cluster.Targets[name]; ok {
-		s.Connector.State = string(t.State)
-	}
-	reported := map[int]ledger.Task{}
-	for _, t := range cluster.Tasks {
-		if t.Connector == name {
-			reported[t.ID] = t
-		}
-	}
-	for id := range c.TaskIDs(name) {
-		t, ok := reported[id]
-		switch {
-		case ok:
-		case s.Connector.State == string(ledger.TargetStopped):
-			continue
-		default:
-			t = ledger.Task{ID: id, State: "UNASSIGNED"}
-		}
-		s.Tasks = append(s.Tasks, TaskState{id, StateOf{State: t.State, Worker: t.Instance, Trace: t.Trace}})
-		s.Connector.Worker = cmp.Or(s.Connector.Worker, t.Instance)
-	}
-	return s
-}
+func refuseConfigOf(w http.ResponseWriter, r *http.Request, _ string) { refuseConfig(w, r) }
 
 func (c connect) list(w http.ResponseWriter, r *http.Request) {
 	expand := r.URL.Query()["expand"]
@@ -227,11 +166,11 @@ func (c connect) task(w http.ResponseWriter, r *http.Request, name string) {
 			return
 		}
 	}
-	noTask(w, r, name)
+	fail(w, http.StatusNotFound, "No status found for task "+name+"-"+r.PathValue("task"))
 }
 
-func noTask(w http.ResponseWriter, r *http.Request, name string) {
-	fail(w, http.StatusNotFound, "No status found for task "+name+"-"+r.PathValue("task"))
+func (c connect) topics(w http.ResponseWriter, _ *http.Request, name string) {
+	write(w, http.StatusOK, map[string]map[string][]string{name: {"topics": c.Topics(name)}})
 }
 
 func (c connect) target(target ledger.Target, code int) func(http.ResponseWriter, *http.Request, string) {
@@ -242,36 +181,6 @@ func (c connect) target(target ledger.Target, code int) func(http.ResponseWriter
 		}
 		w.WriteHeader(code)
 	}
-}
-
-func (c connect) restart(w http.ResponseWriter, r *http.Request, name string) {
-	query := r.URL.Query()
-	if err := c.Restart(r.Context(), name, query.Get("onlyFailed") == "true"); err != nil {
-		fail(w, http.StatusInternalServerError, err.Error())
-		return
-	}
-	if query.Get("includeTasks") != "true" {
-		w.WriteHeader(http.StatusNoContent)
-		return
-	}
-	if cluster, ok := c.cluster(w, r); ok {
-		write(w, http.StatusAccepted, c.state(name, cluster))
-	}
-}
-
-// restartTask starts the whole connector anew where it runs: its tasks share one
-// stage in each instance.
-func (c connect) restartTask(w http.ResponseWriter, r *http.Request, name string) {
-	id, err := strconv.Atoi(r.PathValue("task"))
-	if err != nil || id < 0 || id >= c.TaskIDs(name) {
-		noTask(w, r, name)
-		return
-	}
-	if err := c.Restart(r.Context(), name, false); err != nil {
-		fail(w, http.StatusInternalServerError, err.Error())
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
 }
 
 func (c connect) offsets(w http.ResponseWriter, r *http.Request, name string) {
@@ -291,14 +200,14 @@ func (c connect) cluster(w http.ResponseWriter, r *http.Request) (ledger.Cluster
 	return cluster, err == nil
 }
 
-// root is what Kafka Connect answers at /.
+// root is what Kafka Connect answers at /; our own version is the commit.
 func (c connect) root(w http.ResponseWriter, r *http.Request) {
 	id, err := c.ClusterID(r.Context())
 	if err != nil {
 		fail(w, http.StatusInternalServerError, err.Error())
 		return
 	}
-	write(w, http.StatusOK, map[string]string{"version": c.version, "commit": c.version, "kafka_cluster_id": id})
+	write(w, http.StatusOK, map[string]string{"version": ConnectVersion, "commit": c.version, "kafka_cluster_id": id})
 }
 
 // fail answers with Kafka Connect's error body.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -18,43 +19,58 @@ import (
 // tested on running instances (integration).
 type shape struct {
 	cluster ledger.Cluster
+	offsets []Offset
 	set     []string
+	err     error // of every question
 }
 
-func (s *shape) Names() []string                      { return []string{"x-source", "x-transform", "x-apply"} }
-func (s *shape) Config(name string) map[string]string { return map[string]string{"name": name} }
+func (s *shape) Names() []string { return []string{"x-source", "x-transform", "x-apply"} }
+
+func (s *shape) Config(name string) map[string]string {
+	return map[string]string{"name": name, "connector.class": "backstitch." + name[strings.LastIndex(name, "-")+1:], "ledger": Masked}
+}
+func (s *shape) Topics(name string) []string { return []string{"x.public.users"} }
 func (s *shape) TaskIDs(name string) int {
 	if name == "x-apply" {
 		return 2
 	}
 	return 1
 }
-func (s *shape) Cluster(context.Context) (ledger.Cluster, error) { return s.cluster, nil }
+func (s *shape) Cluster(context.Context) (ledger.Cluster, error) { return s.cluster, s.err }
 func (s *shape) SetTarget(_ context.Context, name string, target ledger.Target) error {
 	s.set = append(s.set, name+" "+string(target))
-	return nil
+	return s.err
 }
 
 func (s *shape) Restart(_ context.Context, name string, failedOnly bool) error {
 	s.set = append(s.set, name+" restart")
-	return nil
+	if failedOnly {
+		s.set[len(s.set)-1] += " failed"
+	}
+	return s.err
 }
-func (s *shape) Offsets(context.Context, string) ([]Offset, error) { return []Offset{}, nil }
+
+func (s *shape) Offsets(context.Context, string) ([]Offset, error) {
+	return append([]Offset{}, s.offsets...), s.err
+}
+
 func (s *shape) AlterOffsets(_ context.Context, name string, _ map[string]map[int32]int64) error {
 	return s.ResetOffsets(context.Background(), name)
 }
 
 func (s *shape) ResetOffsets(_ context.Context, name string) error {
-	switch name {
-	case "x-source":
+	switch {
+	case s.err != nil:
+		return s.err
+	case name == "x-source":
 		return ErrNotAltered
-	case "x-transform":
+	case s.cluster.Targets[name].State != ledger.TargetStopped:
 		return ErrNotStopped
 	}
 	return nil
 }
 
-func (s *shape) ClusterID(context.Context) (string, error) { return "cluster", nil }
+func (s *shape) ClusterID(context.Context) (string, error) { return "cluster", s.err }
 
 func serve(t *testing.T, s *shape, token string) *httptest.Server {
 	t.Helper()
@@ -107,15 +123,15 @@ func TestConnectShape(t *testing.T) {
 		code         int
 		body         string
 	}{
-		{"GET", "/", 200, `{"commit":"v","kafka_cluster_id":"cluster","version":"v"}`},
+		{"GET", "/", 200, `{"commit":"v","kafka_cluster_id":"cluster","version":"4.4.0"}`},
 		{"GET", "/connectors", 200, `["x-source","x-transform","x-apply"]`},
-		{"GET", "/connectors/x-source", 200, `{"name":"x-source","config":{"name":"x-source"},"tasks":[],"type":"source"}`},
+		{"GET", "/connectors/x-source", 200, `{"name":"x-source","config":{"connector.class":"backstitch.source","ledger":"********","name":"x-source"},"tasks":[],"type":"source"}`},
 		{"GET", "/connectors/x-source/status", 200, `{"name":"x-source","connector":{"state":"STOPPED","worker_id":""},"tasks":[],"type":"source"}`},
 		{"GET", "/connectors/x-transform/status", 200, `{"name":"x-transform","connector":{"state":"PAUSED","worker_id":"a:1"},"tasks":[{"id":0,"state":"PAUSED","worker_id":"a:1"}],"type":"sink"}`},
 		{"GET", "/connectors/x-apply/status", 200, `{"name":"x-apply","connector":{"state":"RUNNING","worker_id":"b:1"},"tasks":[{"id":0,"state":"UNASSIGNED","worker_id":""},{"id":1,"state":"FAILED","worker_id":"b:1","trace":"held: why. fix"}],"type":"sink"}`},
 		{"GET", "/connectors/x-apply/tasks/1/status", 200, `{"id":1,"state":"FAILED","worker_id":"b:1","trace":"held: why. fix"}`},
 		{"GET", "/connectors/x-apply/tasks/7/status", 404, `{"error_code":404,"message":"No status found for task x-apply-7"}`},
-		{"GET", "/connectors/x-apply/tasks", 200, `[{"id":{"connector":"x-apply","task":0},"config":{"name":"x-apply"}},{"id":{"connector":"x-apply","task":1},"config":{"name":"x-apply"}}]`},
+		{"GET", "/connectors/x-apply/tasks", 200, `[{"id":{"connector":"x-apply","task":0},"config":{"connector.class":"backstitch.apply","ledger":"********","name":"x-apply"}},{"id":{"connector":"x-apply","task":1},"config":{"connector.class":"backstitch.apply","ledger":"********","name":"x-apply"}}]`},
 		{"GET", "/connectors/y", 404, `{"error_code":404,"message":"Connector y not found"}`},
 		{"GET", "/connectors/x-apply/offsets", 200, `{"offsets":[]}`},
 		{"PUT", "/connectors/x-apply/pause", 202, ``},
@@ -123,18 +139,23 @@ func TestConnectShape(t *testing.T) {
 		{"PUT", "/connectors/x-apply/stop", 204, ``},
 		{"POST", "/connectors/x-apply/restart", 204, ``},
 		{"POST", "/connectors/x-apply/tasks/1/restart", 204, ``},
-		{"POST", "/connectors/x-apply/tasks/2/restart", 404, `{"error_code":404,"message":"No status found for task x-apply-2"}`},
+		{"POST", "/connectors/x-apply/tasks/2/restart", 404, `{"error_code":404,"message":"Unknown task: x-apply-2"}`},
 		{"GET", "/health/live", 200, "ok\n"},
+		{"GET", "/health", 200, `{"message":"This instance works, or stands by for one that does.","status":"healthy"}`},
+		{"GET", "/connectors/", 200, `["x-source","x-transform","x-apply"]`},
+		{"GET", "/connectors/x-apply/topics", 200, `{"x-apply":{"topics":["x.public.users"]}}`},
+		{"GET", "/connectors/x-apply/nowhere", 404, `{"error_code":404,"message":"HTTP 404 Not Found"}`},
+		{"POST", "/connectors/x-apply/pause", 405, `{"error_code":405,"message":"HTTP 405 Method Not Allowed"}`},
 	} {
 		code, body := ask(t, server, c.method, c.path)
 		if code != c.code || body != c.body {
 			t.Errorf("%s %s: %d %s\nwant %d %s", c.method, c.path, code, body, c.code, c.body)
 		}
 	}
-	if got, want := strings.Join(s.set, ", "), "x-apply PAUSED, x-apply RUNNING, x-apply STOPPED, x-apply restart, x-apply restart"; got != want {
+	if got, want := strings.Join(s.set, ", "), "x-apply PAUSED, x-apply RUNNING, x-apply STOPPED, x-apply restart, x-apply restart failed"; got != want {
 		t.Errorf("set %s, want %s", got, want)
 	}
-	for name, code := range map[string]int{"x-source": 405, "x-transform": 400, "x-apply": 200} {
+	for name, code := range map[string]int{"x-source": 405, "x-transform": 400, "x-apply": 400} {
 		if got, body := ask(t, server, "DELETE", "/connectors/"+name+"/offsets"); got != code || !strings.Contains(body, `"message":"`) {
 			t.Errorf("DELETE offsets of %s: %d %s, want %d", name, got, body, code)
 		}
@@ -176,6 +197,8 @@ func TestWhoMayAsk(t *testing.T) {
 		{"a wrong token", locked, "GET", "/connectors", []string{"Authorization", "Bearer a-token-of-some-lengtH"}, 401},
 		{"the token", locked, "GET", "/connectors", []string{"Authorization", "Bearer a-token-of-some-length"}, 200},
 		{"the token under another name", locked, "GET", "/connectors", []string{"Authorization", "Bearer a-token-of-some-length", "Host", "pipeline.example.com"}, 200},
+		{"the token as a password", locked, "GET", "/connectors", []string{"Authorization", basic("kcctl:a-token-of-some-length")}, 200},
+		{"a wrong password", locked, "GET", "/connectors", []string{"Authorization", basic("a-token-of-some-length:")}, 401},
 		{"a probe", locked, "GET", "/health/ready", nil, 200},
 	} {
 		if code, body := ask(t, c.server, c.method, c.path, c.headers...); code != c.code {
@@ -183,3 +206,5 @@ func TestWhoMayAsk(t *testing.T) {
 		}
 	}
 }
+
+func basic(user string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(user)) }

@@ -22,7 +22,7 @@ type EntityHistory struct {
 	Events []ledger.HistoryEvent `json:"events"`
 }
 
-func (e entities) routes(mux *http.ServeMux) {
+func (e entities) routes(mux *router) {
 	mux.HandleFunc("GET /entities", e.find)
 	mux.HandleFunc("GET /entities/{kind}/{organization}/{key}/history", e.history)
 }

@@ -30,7 +30,7 @@ func (c Chosen) filter() ledger.Filter {
 	return f
 }
 
-func (e entities) parkedRoutes(mux *http.ServeMux) {
+func (e entities) parkedRoutes(mux *router) {
 	mux.HandleFunc("GET /parked", e.parked)
 	mux.HandleFunc("GET /parked/reasons", reasons)
 	mux.HandleFunc("POST /parked/retry", e.change(func(r *http.Request, c Chosen) (map[string]any, error) {

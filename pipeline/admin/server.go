@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,6 +55,8 @@ type Options struct {
 	Ready func() error
 	// Live says why the process should be killed; nil: it moves.
 	Live func() error
+	// LogLevel is changed through /admin/loggers; nil: it cannot be.
+	LogLevel *slog.LevelVar
 }
 
 // Listen opens the address, so that the instance knows its own name before it
@@ -119,8 +123,12 @@ func Handler(o Options) http.Handler {
 }
 
 func handler(o Options, samples *Series) http.Handler {
+	return guard{o.Token, routes(o, samples)}
+}
+
+func routes(o Options, samples *Series) *router {
 	cached := &cache{collect: o.Collect}
-	mux := http.NewServeMux()
+	mux := newRouter()
 	rest := connect{o.Control, o.Version}
 	rest.routes(mux)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
@@ -146,12 +154,15 @@ func handler(o Options, samples *Series) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write(body)
 	})
+	loggers{o.LogLevel, new(atomic.Int64)}.routes(mux)
+	mux.HandleFunc("GET /openapi.yaml", serveDocument("application/yaml", openapiYAML))
+	mux.HandleFunc("GET /openapi.json", serveDocument("application/json", openapiJSON()))
 	mux.HandleFunc("GET /applied", o.Applied.handler)
-	mux.HandleFunc("GET /health", health(o.Live))
+	mux.HandleFunc("GET /health", workerHealth(o.Live, o.Ready))
 	mux.HandleFunc("GET /health/live", health(o.Live))
 	mux.HandleFunc("GET /health/ready", health(o.Ready))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))
-	return guard{o.Token, mux}
+	return mux
 }
 
 // health answers a probe, with a reason where it fails.
@@ -162,6 +173,20 @@ func health(ask func() error) http.HandlerFunc {
 			return
 		}
 		fmt.Fprintln(w, "ok")
+	}
+}
+
+// workerHealth is Kafka Connect's GET /health.
+func workerHealth(live, ready func() error) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		code, status, message := http.StatusOK, "healthy", "This instance works, or stands by for one that does."
+		if err := ready(); err != nil {
+			code, status, message = http.StatusServiceUnavailable, "starting", err.Error()
+		}
+		if err := live(); err != nil {
+			code, status, message = http.StatusInternalServerError, "unhealthy", err.Error()
+		}
+		write(w, code, map[string]string{"status": status, "message": message})
 	}
 }
 

@@ -52,12 +52,13 @@ type app struct {
 	logJSON     bool
 }
 
-func (a *app) logger() (*slog.Logger, error) {
-	var level slog.Level
+// logger of the command, and its level, which may be changed while it runs.
+func (a *app) logger() (*slog.Logger, *slog.LevelVar, error) {
+	level := new(slog.LevelVar)
 	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
-		return nil, usage(fmt.Errorf("--log-level: %w", err))
+		return nil, nil, usage(fmt.Errorf("--log-level: %w", err))
 	}
-	return telemetry.Logger(a.errOut, a.logJSON, level), nil
+	return telemetry.Logger(a.errOut, a.logJSON, level), level, nil
 }
 
 // Main runs one command and returns its exit code. SIGINT and SIGTERM cancel the

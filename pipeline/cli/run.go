@@ -45,7 +45,7 @@ func (a *app) run() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			log, err := a.logger()
+			log, level, err := a.logger()
 			if err != nil {
 				return err
 			}
@@ -54,7 +54,7 @@ func (a *app) run() *cobra.Command {
 					fmt.Fprintln(a.errOut, left)
 				}
 			}()
-			p, err := pipeline.New(cmd.Context(), cfg, pipeline.Options{Logger: log, AcceptMapping: accept})
+			p, err := pipeline.New(cmd.Context(), cfg, pipeline.Options{Logger: log, LogLevel: level, AcceptMapping: accept})
 			if err != nil {
 				return err
 			}

@@ -10,7 +10,7 @@ import (
 )
 
 // Logger writes one JSON object a line, or text where a person reads it.
-func Logger(w io.Writer, json bool, level slog.Level) *slog.Logger {
+func Logger(w io.Writer, json bool, level slog.Leveler) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	if json {
 		return slog.New(slog.NewJSONHandler(w, options))

@@ -1,0 +1,29 @@
+package admin
+
+import (
+	_ "embed"
+	"net/http"
+
+	"github.com/goccy/go-yaml"
+)
+
+// openapiYAML describes every route; a test holds it against the handlers.
+//
+//go:embed openapi.yaml
+var openapiYAML []byte
+
+// openapiJSON is the same document; a test reads it.
+func openapiJSON() []byte {
+	b, err := yaml.YAMLToJSON(openapiYAML)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+func serveDocument(contentType string, body []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.Write(body)
+	}
+}
