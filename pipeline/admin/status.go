@@ -24,7 +24,7 @@ type Status struct {
 	Backfill []Table `json:"backfill"`
 	// Transform is how far the mapping was evaluated.
 	Transform Transform `json:"transform"`
-	// Lag is what consumers have not read yet, by topic, in records.
+	// Lag is what consumers have not read yet, by topic.
 	Lag []Lag `json:"lag"`
 	// Entities counts organizations and members by state.
 	Entities ledger.Summary `json:"entities"`
@@ -60,11 +60,19 @@ type Source struct {
 	CommitLSN  string    `json:"commit_lsn"`
 	EndLSN     string    `json:"end_lsn"`
 	CommitTime time.Time `json:"commit_time"`
-	// SlotActive, ConfirmedLSN, RetainedBytes and WALStatus come from pg_replication_slots.
+	// SlotActive, ConfirmedLSN, RestartLSN, RetainedBytes (from RestartLSN on),
+	// WALStatus and SafeWALSize come from pg_replication_slots.
 	SlotActive    bool   `json:"slot_active"`
 	ConfirmedLSN  string `json:"confirmed_lsn,omitempty"`
+	RestartLSN    string `json:"restart_lsn,omitempty"`
 	RetainedBytes int64  `json:"retained_bytes"`
 	WALStatus     string `json:"wal_status,omitempty"`
+	SafeWALSize   *int64 `json:"safe_wal_size,omitempty"`
+	// SlotLagBytes is the log after ConfirmedLSN, SlotLagSeconds the age of the last
+	// commit that is in the topics: 0 while nothing more is known to come, absent while
+	// that is not known.
+	SlotLagBytes   int64    `json:"slot_lag_bytes"`
+	SlotLagSeconds *float64 `json:"slot_lag_seconds,omitempty"`
 }
 
 // Table is a table's part of a backfill.
@@ -74,6 +82,10 @@ type Table struct {
 	Rows     int64 `json:"rows"`
 	Estimate int64 `json:"estimate"`
 	Done     bool  `json:"done"`
+	// RowsPerSecond over the last minute, and how long the rest takes at that rate.
+	// Absent of a table that is read, or while there is no rate.
+	RowsPerSecond *float64 `json:"rows_per_second,omitempty"`
+	ETASeconds    *float64 `json:"eta_seconds,omitempty"`
 }
 
 // Transform is the transform connector's position.
@@ -106,11 +118,36 @@ type Audit struct {
 	EndedAt *time.Time `json:"ended_at,omitempty"`
 }
 
-// Lag of a group on a topic, in records up to the last stable offset.
+// Lag of a group on a topic, up to the last stable offset: what a read_committed
+// reader can see. A group that has caught up has none.
 type Lag struct {
-	Group   string `json:"group"`
-	Topic   string `json:"topic"`
-	Records int64  `json:"records"`
+	Group string `json:"group"`
+	Topic string `json:"topic"`
+	// Lane of an apply topic; absent of a source topic.
+	Lane schemas.Lane `json:"lane,omitempty"`
+	// Records are offsets: an upper bound where records were compacted away, or where
+	// transactions' markers lie between them.
+	Records int64 `json:"records"`
+	// Bytes is an estimate: the topic's size on disk by the share of its offsets that
+	// was not read. Absent where the brokers do not tell.
+	Bytes *int64 `json:"bytes,omitempty"`
+	// Seconds is the age of the oldest record that was not processed; absent where it
+	// could not be read.
+	Seconds *float64 `json:"seconds,omitempty"`
+	// Partitions by number.
+	Partitions []LagPartition `json:"partitions,omitempty"`
+}
+
+// LagPartition is one partition's part of a Lag.
+type LagPartition struct {
+	Partition int32 `json:"partition"`
+	// CurrentOffset is the next one that the group processes, LogEndOffset the last
+	// stable one.
+	CurrentOffset int64    `json:"current_offset"`
+	LogEndOffset  int64    `json:"log_end_offset"`
+	Records       int64    `json:"records"`
+	Bytes         *int64   `json:"bytes,omitempty"`
+	Seconds       *float64 `json:"seconds,omitempty"`
 }
 
 // Apply is what the apply connector does now.
@@ -118,7 +155,8 @@ type Apply struct {
 	// CallsPerSecond over the last seconds, and all calls of this process.
 	CallsPerSecond float64 `json:"calls_per_second"`
 	Calls          int64   `json:"calls"`
-	// ETASeconds until nothing is pending, at the current rate; 0 when unknown.
+	// ETASeconds until nothing waits, at the cluster's rate of the last seconds; 0 when
+	// unknown, and when nothing waits.
 	ETASeconds float64 `json:"eta_seconds"`
 }
 

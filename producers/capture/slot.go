@@ -37,24 +37,45 @@ type SlotReport struct {
 // server keeps RetainedBytes of log for it, and more with every change. A slot that is
 // not there is no error.
 func SlotLeft(ctx context.Context, conn *pgx.Conn, slot string) (*SlotReport, error) {
+	look, err := LookAtSlot(ctx, conn, slot)
+	if err != nil {
+		return nil, err
+	}
+	return &look.SlotReport, nil
+}
+
+// SlotLook is one look at a slot from outside its reader.
+type SlotLook struct {
+	SlotReport
+	// SentLSN is how far the slot's reader was sent the log, decoded; 0 without a
+	// reader, and to a role that may not see its session.
+	SentLSN schemas.LSN
+	// EndLSN is the end of the server's log, Now the server's clock.
+	EndLSN schemas.LSN
+	Now    time.Time
+}
+
+// LookAtSlot looks at a slot, whoever reads it. A slot that is not there is no error.
+func LookAtSlot(ctx context.Context, conn *pgx.Conn, slot string) (*SlotLook, error) {
 	row, err := lookAtSlot(ctx, conn, slot, 0)
 	if err != nil {
 		return nil, err
 	}
-	return &row.SlotReport, nil
+	return &SlotLook{SlotReport: row.SlotReport, SentLSN: row.Sent, EndLSN: row.End, Now: row.Now}, nil
 }
 
 // slotRow is one look at the slot.
 type slotRow struct {
 	SlotReport
 	Plugin, Database string
-	SyncState        string      // of our walsender, by pid
+	SyncState        string      // of the walsender asked for
 	Sent             schemas.LSN // likewise: how far it has decoded
 	End              schemas.LSN // of the server's log
 	Now              time.Time   // by the server's clock
 }
 
-// lookAtSlot reads a slot's row, and that of the walsender with the given pid.
+// lookAtSlot reads a slot's row, and that of the walsender with the given pid; 0: of
+// the one that reads the slot.
 func lookAtSlot(ctx context.Context, conn *pgx.Conn, slot string, pid uint32) (*slotRow, error) {
 	r := &slotRow{SlotReport: SlotReport{Name: slot}}
 	var confirmed, restart, sent, end int64
@@ -66,7 +87,7 @@ func lookAtSlot(ctx context.Context, conn *pgx.Conn, slot string, pid uint32) (*
 		       coalesce(r.sync_state, ''), coalesce(r.sent_lsn - '0/0', 0)::bigint
 		FROM pg_replication_slots s
 		CROSS JOIN (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn) w
-		LEFT JOIN pg_stat_replication r ON r.pid = $2 AND $2 <> 0
+		LEFT JOIN pg_stat_replication r ON r.pid = coalesce(nullif($2, 0), s.active_pid)
 		WHERE s.slot_name = $1`, slot, int32(pid)).
 		Scan(&r.Active, &r.Plugin, &r.Database, &r.WALStatus, &r.SafeBytes, &confirmed, &restart,
 			&r.LagBytes, &r.RetainedBytes, &end, &r.Now, &r.SyncState, &sent)
