@@ -97,10 +97,13 @@ func describePublished(ctx context.Context, conn *pgx.Conn, publication string, 
 	if !exists {
 		return nil, fmt.Errorf("describe publication %s: %w", publication, ErrNoPublication)
 	}
+	// No to_regclass here: it fails on names in schemas that the role may not use, and
+	// the planner may ask it about every relation of the database.
 	found, err := scanTables(ctx, conn, `
 		SELECT p.schemaname, p.tablename, p.attnames::text[], coalesce(p.rowfilter, '')
 		FROM pg_catalog.pg_publication_tables p
-		WHERE p.pubname = $1 AND ($2::oid IS NULL OR to_regclass(format('%I.%I', p.schemaname, p.tablename))::oid = $2)`, publication, oid)
+		WHERE p.pubname = $1 AND ($2::oid IS NULL OR (p.schemaname, p.tablename) IN (
+			SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $2))`, publication, oid)
 	if err != nil {
 		return nil, fmt.Errorf("describe publication %s: %w", publication, err)
 	}
