@@ -3,75 +3,14 @@ package integration_test
 import (
 	"encoding/json"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/backstitch/backstitch/integration/harness"
-	"github.com/backstitch/backstitch/integration/testenv"
-	"github.com/backstitch/backstitch/integration/witness"
 	"github.com/backstitch/backstitch/pipeline/admin"
-	"github.com/backstitch/backstitch/pipeline/cli/demo"
-	simulator "github.com/backstitch/backstitch/pipeline/sandbox/stytch"
 )
-
-// Three instances share the work while they are killed, stopped and woken at random.
-// Nothing is lost, nothing comes twice (invariant 2), no entity is in two hands
-// (invariant 4), no former owner's write comes through (invariant 10), and a pipeline
-// always has an owner of each task.
-func TestThreeInstances(t *testing.T) {
-	t.Parallel()
-	testenv.RealKafka(t)
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	o := harness.Boxy()
-	o.RateLimit = 150
-	o.Simulator.Latency = 5 * time.Millisecond
-	w := harness.New(t, o)
-	legacy := w.SeedBoxy(t, demo.Size{Teams: 60, Users: 600, Memberships: 800, Largest: 100, Seed: 11})
-	for _, table := range demoTables {
-		witness.Keep(t, w.Pool, table, "id")
-	}
-	stop := w.Use(t, legacy, seed, 30)
-	instances := []*harness.Process{w.Run(t), w.Run(t), w.Run(t)}
-	for _, p := range instances {
-		p.AdminURL(t)
-	}
-	for range 8 {
-		i := random.IntN(len(instances))
-		victim := instances[i]
-		live(t, victim, time.Duration(random.IntN(2000))*time.Millisecond)
-		if random.IntN(2) == 0 {
-			t.Logf("instance %d is killed", i)
-			victim.Kill()
-			instances[i] = w.Run(t)
-			continue
-		}
-		pause := time.Duration(4000+random.IntN(3000)) * time.Millisecond // others take over meanwhile
-		t.Logf("instance %d is stopped for %s", i, pause)
-		victim.Signal(syscall.SIGSTOP)
-		live(t, victim, pause)
-		victim.Signal(syscall.SIGCONT)
-	}
-	t.Logf("%d transactions", stop())
-	w.CaughtUp(t, 3*time.Minute)
-	harness.Eventually(t, 30*time.Second, "every task runs somewhere", func() bool { return allRun(connectors(t, instances[1])) })
-	for _, p := range instances {
-		p.Stop(t)
-	}
-	r := w.Clean(t)
-	traps(t, w, legacy, r.Parked, r.Blocked)
-	if pairs := simulator.Overlapping(w.Simulator.Journal()); len(pairs) > 0 {
-		t.Errorf("%d pairs of writes to one entity were in flight at once", len(pairs))
-	}
-	for _, table := range demoTables {
-		witness.ExactlyOnce(t, w.Pool, w.Brokers, w.Registry, w.Prefix, table)
-	}
-}
 
 // What a person sets in one instance is the cluster's, and outlives every instance.
 func TestTargetsAreTheClusters(t *testing.T) {

@@ -10,15 +10,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/backstitch/backstitch/integration/harness"
-	"github.com/backstitch/backstitch/integration/testenv"
-	"github.com/backstitch/backstitch/integration/witness"
 	"github.com/backstitch/backstitch/pipeline/cli/demo"
 	simulator "github.com/backstitch/backstitch/pipeline/sandbox/stytch"
-	"github.com/backstitch/backstitch/schemas"
 )
-
-// demoTables are those of the demo, with what identifies their rows.
-var demoTables = []schemas.Table{{Schema: "public", Name: "Team"}, {Schema: "public", Name: "User"}, {Schema: "public", Name: "TeamMember"}}
 
 // The process is killed while it reads the tables, while it applies the backfill,
 // while it follows, and then at random, with people at work all the time. Nothing is
@@ -33,61 +27,38 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	o := harness.Boxy()
 	o.RateLimit = 150
 	o.Simulator.Latency = 5 * time.Millisecond
-	w := harness.New(t, o)
-	legacy := w.SeedBoxy(t, demo.Size{Teams: 80, Users: 900, Memberships: 1200, Largest: 200, Seed: 5})
-	for _, table := range demoTables {
-		witness.Keep(t, w.Pool, table, "id")
-	}
-	stopRejoining := rejoin(t, w, legacy.Teams[0])
-	stop := w.Use(t, legacy, seed, 40)
+	w := harness.NewDemo(t, o, demo.Size{Teams: 80, Users: 900, Memberships: 1200, Largest: 200, Seed: 5})
+	stopRejoining := rejoin(t, w.World, w.Legacy.Teams[0])
+	stop := w.Use(t, seed, 40)
 
 	for _, phase := range []struct {
 		name string
 		here func() bool
 	}{
-		{"backfill", func() bool { return w.Phase() != "following" && slotExists(t, w) }},
+		{"backfill", func() bool { return w.Phase() != "following" && slotExists(t, w.World) }},
 		{"apply", func() bool { return w.Simulator.Seq() > 100 }},
 		{"streaming", func() bool { return w.Phase() == "following" && w.Simulator.Seq() > 300 }},
 	} {
 		p := w.Run(t)
 		harness.Eventually(t, time.Minute, "the process is in "+phase.name, phase.here)
-		live(t, p, time.Duration(random.IntN(200))*time.Millisecond)
+		p.Live(t, time.Duration(random.IntN(200))*time.Millisecond)
 		p.Kill()
 		t.Logf("killed in %s after %d calls", phase.name, w.Simulator.Seq())
 	}
 	for range 4 {
 		p := w.Run(t)
 		p.AdminURL(t)
-		live(t, p, time.Duration(200+random.IntN(3000))*time.Millisecond)
+		p.Live(t, time.Duration(200+random.IntN(3000))*time.Millisecond)
 		p.Kill()
 	}
 	p := w.Run(t)
-	live(t, p, 2*time.Second)
+	p.Live(t, 2*time.Second)
 	rounds := stopRejoining()
 	t.Logf("%d transactions, %d rounds of rejoining", stop(), rounds)
 	w.CaughtUp(t, 3*time.Minute)
 	p.Stop(t)
-	r := w.Clean(t)
-	traps(t, w, legacy, r.Parked, r.Blocked)
-	sameMembers(t, w)
-	if pairs := simulator.Overlapping(w.Simulator.Journal()); len(pairs) > 0 {
-		t.Errorf("%d pairs of writes to one entity were in flight at once: %s and %s", len(pairs), pairs[0][0].Endpoint, pairs[0][1].Endpoint)
-	}
-	testenv.RealKafka(t)
-	for _, table := range demoTables {
-		events, reads := witness.ExactlyOnce(t, w.Pool, w.Brokers, w.Registry, w.Prefix, table)
-		t.Logf("%s: %d events, %d rows read", table, events, reads)
-	}
-}
-
-// live lets a process live for a while; it must not end by itself.
-func live(t *testing.T, p *harness.Process, d time.Duration) {
-	t.Helper()
-	select {
-	case <-time.After(d):
-	case <-p.Ended():
-		t.Fatalf("the process ended by itself:\n%s", tail(p.Log()))
-	}
+	w.Judge(t)
+	sameMembers(t, w.World)
 }
 
 func slotExists(t *testing.T, w *harness.World) bool {

@@ -12,7 +12,6 @@ import (
 	"github.com/backstitch/backstitch/integration/testenv/jvmkafka"
 	"github.com/backstitch/backstitch/integration/witness"
 	"github.com/backstitch/backstitch/pipeline/cli/demo"
-	simulator "github.com/backstitch/backstitch/pipeline/sandbox/stytch"
 	"github.com/backstitch/backstitch/schemas"
 )
 
@@ -24,17 +23,13 @@ func TestBrokerRestarts(t *testing.T) {
 	broker := harness.OwnKafka(t, jvmkafka.Options{})
 	o := harness.Boxy()
 	o.Brokers = []string{broker.Addr()}
-	w := harness.New(t, o)
-	legacy := w.SeedBoxy(t, demo.Size{Teams: 40, Users: 300, Memberships: 400, Largest: 60, Seed: 11})
-	for _, table := range demoTables {
-		witness.Keep(t, w.Pool, table, "id")
-	}
-	stop := w.Use(t, legacy, 11, 40)
+	w := harness.NewDemo(t, o, demo.Size{Teams: 40, Users: 300, Memberships: 400, Largest: 60, Seed: 11})
+	stop := w.Use(t, 11, 40)
 	p := w.Run(t)
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		w.CaughtUp(t, time.Minute)
 		broker.Halt(signal)
-		live(t, p, 2*time.Second)
+		p.Live(t, 2*time.Second)
 		if err := broker.Resume(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -45,11 +40,7 @@ func TestBrokerRestarts(t *testing.T) {
 	if code := p.Stop(t); code != 0 {
 		t.Errorf("the process ends with %d", code)
 	}
-	r := w.Clean(t)
-	traps(t, w, legacy, r.Parked, r.Blocked)
-	for _, table := range demoTables {
-		witness.ExactlyOnce(t, w.Pool, w.Brokers, w.Registry, w.Prefix, table)
-	}
+	w.Judge(t)
 }
 
 // The source's PostgreSQL crashes in mid-stream and recovers.
@@ -79,7 +70,7 @@ func TestSourceRestarts(t *testing.T) {
 		if err := server.Halt(syscall.SIGKILL); err != nil {
 			t.Logf("the server was killed: %v", err)
 		}
-		live(t, p, time.Second)
+		p.Live(t, time.Second)
 		if err := server.Resume(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +110,7 @@ func TestLedgerRestarts(t *testing.T) {
 		}
 		w.Exec(t, "UPDATE users SET name = $1 WHERE id % 7 = 0", fmt.Sprintf("Round %d", round))
 		drains(t, w)
-		live(t, p, time.Second)
+		p.Live(t, time.Second)
 		if err := server.Resume(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -130,9 +121,7 @@ func TestLedgerRestarts(t *testing.T) {
 		t.Errorf("the process ends with %d", code)
 	}
 	harness.NothingAside(t, w.Clean(t))
-	if pairs := simulator.Overlapping(w.Simulator.Journal()); len(pairs) > 0 {
-		t.Errorf("%d pairs of writes to one entity were in flight at once", len(pairs))
-	}
+	w.OneHand(t)
 }
 
 // drains waits until the source has confirmed everything that is committed now: it

@@ -7,11 +7,8 @@ import (
 	"time"
 
 	"github.com/backstitch/backstitch/integration/harness"
-	"github.com/backstitch/backstitch/integration/testenv"
-	"github.com/backstitch/backstitch/integration/witness"
 	"github.com/backstitch/backstitch/pipeline/admin"
 	"github.com/backstitch/backstitch/pipeline/cli/demo"
-	simulator "github.com/backstitch/backstitch/pipeline/sandbox/stytch"
 )
 
 // A second instance, started beside the first by mistake or on purpose, stands by,
@@ -20,21 +17,16 @@ import (
 // 4, hazards A1, A2).
 func TestSecondInstance(t *testing.T) {
 	t.Parallel()
-	testenv.RealKafka(t)
 	o := harness.Boxy()
 	o.RateLimit = 200
-	w := harness.New(t, o)
-	legacy := w.SeedBoxy(t, demo.Size{Teams: 60, Users: 500, Memberships: 700, Largest: 100, Seed: 9})
-	for _, table := range demoTables {
-		witness.Keep(t, w.Pool, table, "id")
-	}
-	stop := w.Use(t, legacy, 9, 40)
+	w := harness.NewDemo(t, o, demo.Size{Teams: 60, Users: 500, Memberships: 700, Largest: 100, Seed: 9})
+	stop := w.Use(t, 9, 40)
 	first := w.Run(t)
 	harness.Eventually(t, time.Minute, "the first owns the source", func() bool { return source(t, first).State == "RUNNING" })
 	second := w.Run(t)
 	standsBy(t, second)
 	for range 2 {
-		live(t, second, time.Second)
+		second.Live(t, time.Second)
 		first.Kill()
 		harness.Eventually(t, 30*time.Second, "the stand-by takes over", func() bool { return takenOver(second) })
 		first, second = second, w.Run(t)
@@ -46,18 +38,10 @@ func TestSecondInstance(t *testing.T) {
 		t.Errorf("the owner ends with %d", code)
 	}
 	harness.Eventually(t, 30*time.Second, "an owner that was stopped is followed too", func() bool { return takenOver(second) })
-	w.Exec(t, `UPDATE "User" SET name = 'After three owners' WHERE id = $1`, legacy.Users[10])
+	w.Exec(t, `UPDATE "User" SET name = 'After three owners' WHERE id = $1`, w.Legacy.Users[10])
 	w.CaughtUp(t, time.Minute)
 	second.Stop(t)
-
-	r := w.Clean(t)
-	traps(t, w, legacy, r.Parked, r.Blocked)
-	if pairs := simulator.Overlapping(w.Simulator.Journal()); len(pairs) > 0 {
-		t.Errorf("%d pairs of writes to one entity were in flight at once", len(pairs))
-	}
-	for _, table := range demoTables {
-		witness.ExactlyOnce(t, w.Pool, w.Brokers, w.Registry, w.Prefix, table)
-	}
+	w.Judge(t)
 }
 
 func standsBy(t *testing.T, p *harness.Process) {

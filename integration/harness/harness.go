@@ -74,6 +74,8 @@ type World struct {
 type Options struct {
 	// Legacy and Ledger are the URLs of empty databases; "": on the shared server.
 	Legacy, Ledger string
+	// Registry and StytchURL are for Variant: a world makes its own.
+	Registry, StytchURL string
 	// Schema is the SQL that creates and seeds the legacy system.
 	Schema string
 	// Tables, Organizations and Members are the YAML of source.tables and of the two
@@ -134,12 +136,12 @@ func New(tb testing.TB, o Options) *World {
 }
 
 // Variant writes another configuration of this world, with options changed, and
-// returns its path. Only what stands in the file may be changed: Legacy, the YAML
+// returns its path. Only what stands in the file may be changed: the URLs, the YAML
 // fields, RateLimit, ProjectID, Secret and Brokers.
 func (w *World) Variant(tb testing.TB, name string, change func(*Options)) string {
 	tb.Helper()
 	o := w.options
-	o.Legacy, o.Brokers = w.Legacy, w.Brokers
+	o.Legacy, o.Ledger, o.Registry, o.StytchURL, o.Brokers = w.Legacy, w.Ledger, w.Registry, w.StytchURL, w.Brokers
 	change(&o)
 	path := filepath.Join(w.dir, name+".yaml")
 	if err := os.WriteFile(path, []byte(w.yaml(o)), 0o600); err != nil {
@@ -175,7 +177,7 @@ organizations:
 members:
 %[12]s
 %[13]s
-`, w.Prefix, o.Legacy, o.Tables, strings.Join(o.Brokers, ", "), w.Registry, w.Ledger, w.StytchURL, o.ProjectID, o.Secret, o.RateLimit,
+`, w.Prefix, o.Legacy, o.Tables, strings.Join(o.Brokers, ", "), o.Registry, o.Ledger, o.StytchURL, o.ProjectID, o.Secret, o.RateLimit,
 		o.Organizations, o.Members, o.More)
 }
 

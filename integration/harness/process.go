@@ -101,6 +101,16 @@ func (p *Process) Wait(tb testing.TB, limit time.Duration) int {
 	}
 }
 
+// Live lets the process live for a while; it must not end by itself.
+func (p *Process) Live(tb testing.TB, d time.Duration) {
+	tb.Helper()
+	select {
+	case <-time.After(d):
+	case <-p.done:
+		tb.Fatalf("the process ended by itself:\n%s", p.log.Tail(4000))
+	}
+}
+
 // Log is what the process has printed.
 func (p *Process) Log() string { return p.log.String() }
 

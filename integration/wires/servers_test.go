@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
+	"github.com/backstitch/backstitch/integration/harness"
 	"github.com/backstitch/backstitch/integration/testenv"
 	"github.com/backstitch/backstitch/integration/testenv/jvmkafka"
 	"github.com/backstitch/backstitch/pipeline/sandbox/postgres"
@@ -79,20 +80,8 @@ func (s *servers) startKafka(t *testing.T) {
 			properties[prefix+".scram-sha-"+scram+".sasl.jaas.config"] = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 		}
 	}
-	var err error
-	s.kafka, err = jvmkafka.StartWith(ctx, jvmkafka.Options{
+	s.kafka = harness.OwnKafka(t, jvmkafka.Options{
 		Listeners: map[string]string{encrypted: "SASL_SSL", mutual: "SSL", plaintext: "SASL_PLAINTEXT"}, Properties: properties,
-	})
-	if errors.Is(err, jvmkafka.ErrNoJVM) {
-		testenv.Missing(t, err.Error())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.kafka.Stop(); err != nil {
-			t.Errorf("stop the broker: %v", err)
-		}
 	})
 	client, err := kgo.NewClient(kgo.SeedBrokers(s.kafka.Addr()))
 	if err != nil {

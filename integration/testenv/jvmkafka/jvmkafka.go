@@ -48,6 +48,9 @@ type Options struct {
 	// Listeners are further ones, by name: the security protocol (SSL, SASL_SSL, …).
 	// The plaintext one stays, for whoever sets the broker up.
 	Listeners map[string]string
+	// Advertised are addresses, host:port, that listeners name to clients instead of
+	// their own: of who stands between.
+	Advertised map[string]string
 	// Properties are lines added to server.properties.
 	Properties map[string]string
 }
@@ -55,7 +58,10 @@ type Options struct {
 type listener struct {
 	Name, Protocol string
 	Port           int
+	Advertised     string // host:port
 }
+
+func (l listener) addr() string { return fmt.Sprintf("127.0.0.1:%d", l.Port) }
 
 // Start fetches the jars once per machine, formats a log directory and runs a broker.
 func Start(ctx context.Context) (*Broker, error) { return StartWith(ctx, Options{}) }
@@ -134,7 +140,11 @@ func (b *Broker) format(ctx context.Context) error {
 	}
 	b.port = ports[0]
 	for name, protocol := range b.options.Listeners {
-		b.more = append(b.more, listener{name, protocol, ports[2+len(b.more)]})
+		l := listener{Name: name, Protocol: protocol, Port: ports[2+len(b.more)], Advertised: b.options.Advertised[name]}
+		if l.Advertised == "" {
+			l.Advertised = l.addr()
+		}
+		b.more = append(b.more, l)
 	}
 	text, err := files.ReadFile("server.properties")
 	if err != nil {
@@ -231,7 +241,7 @@ func (b *Broker) Addr() string { return fmt.Sprintf("127.0.0.1:%d", b.port) }
 func (b *Broker) Listener(name string) string {
 	for _, l := range b.more {
 		if l.Name == name {
-			return fmt.Sprintf("127.0.0.1:%d", l.Port)
+			return l.addr()
 		}
 	}
 	return ""

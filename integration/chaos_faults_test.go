@@ -1,0 +1,82 @@
+package integration_test
+
+import (
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/backstitch/backstitch/integration/harness"
+)
+
+// fault is what happens to an instance. When strike returns the instance runs again
+// and reaches everything.
+type fault struct {
+	name   string
+	strike func(c *chaos, victim *harness.Instance)
+}
+
+var faults = []fault{
+	{"is killed and comes back at once", func(c *chaos, victim *harness.Instance) {
+		victim.Kill()
+		victim.Up(c.t)
+	}},
+	{"is killed and comes back when others have worked", func(c *chaos, victim *harness.Instance) {
+		victim.Kill()
+		c.worked()
+		victim.Up(c.t)
+	}},
+	{"is asked to end and comes back", func(c *chaos, victim *harness.Instance) {
+		if code := victim.Stop(c.t); code != 0 {
+			c.t.Errorf("%s ends with %d", victim.Name, code)
+		}
+		victim.Up(c.t)
+	}},
+	{"is stopped for a moment", func(c *chaos, victim *harness.Instance) {
+		victim.Signal(syscall.SIGSTOP)
+		c.pause(3 * time.Second) // some of the leases end meanwhile
+		victim.Signal(syscall.SIGCONT)
+	}},
+	{"is stopped until others have worked", func(c *chaos, victim *harness.Instance) {
+		victim.Signal(syscall.SIGSTOP)
+		c.worked()
+		c.meanwhile(victim)
+		victim.Signal(syscall.SIGCONT)
+	}},
+	{"is cut off for a moment", func(c *chaos, victim *harness.Instance) {
+		victim.CutOff()
+		c.pause(3 * time.Second)
+		victim.Mend()
+	}},
+	{"is cut off until others have worked", func(c *chaos, victim *harness.Instance) {
+		victim.CutOff()
+		c.worked()
+		c.meanwhile(victim)
+		victim.Mend()
+	}},
+	{"is cut off from some servers", func(c *chaos, victim *harness.Instance) {
+		way := [][]harness.Direction{nil, {harness.Requests}, {harness.Answers}}[c.random.IntN(3)]
+		var cut []string
+		for _, server := range victim.Servers() {
+			if c.random.IntN(3) == 0 {
+				cut = append(cut, server)
+				victim.Wires[server].Cut(way...)
+			}
+		}
+		c.t.Logf("from %s, ways %v", strings.Join(cut, ", "), way)
+		c.pause(8 * time.Second)
+		victim.Mend()
+	}},
+}
+
+// meanwhile another instance is killed too, sometimes: the successor of a zombie has a
+// successor when the zombie wakes.
+func (c *chaos) meanwhile(victim *harness.Instance) {
+	if c.random.IntN(3) > 0 {
+		return
+	}
+	other := c.another(victim)
+	c.t.Logf("meanwhile %s is killed", other.Name)
+	other.Kill()
+	c.worked()
+	other.Up(c.t)
+}
