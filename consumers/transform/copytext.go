@@ -60,12 +60,17 @@ func (c *copyText) endRow() {
 
 // send copies the rows into a table's columns.
 func (c *copyText) send(ctx context.Context, conn *pgx.Conn, table, columns string) error {
+	if err := c.copy(ctx, conn, table, columns); err != nil {
+		return fmt.Errorf("copy %d rows to the ledger: %w", c.rows, redact.SQLError(err))
+	}
+	return nil
+}
+
+// copy is send with the server's error as it is: its message may quote values.
+func (c *copyText) copy(ctx context.Context, conn *pgx.Conn, table, columns string) error {
 	if c.rows == 0 {
 		return nil
 	}
 	_, err := conn.PgConn().CopyFrom(ctx, bytes.NewReader(c.b), fmt.Sprintf("COPY %s (%s) FROM STDIN", table, columns))
-	if err != nil {
-		return fmt.Errorf("copy %d rows to the ledger: %w", c.rows, redact.SQLError(err))
-	}
-	return nil
+	return err
 }

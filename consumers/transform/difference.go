@@ -1,0 +1,122 @@
+package transform
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/backstitch/backstitch/consumers"
+	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/jackc/pgx/v5"
+)
+
+// Difference is what evaluating entities now would change, against what is stored.
+type Difference struct {
+	// Entities were looked at: those that the mapping returns, or the ledger has.
+	Entities int64 `json:"entities"`
+	// Differ of them have another desired state than the stored one. Among them are
+	// those that Appear, that Vanish, and Failed: rows that cannot be evaluated.
+	Differ int64 `json:"differ"`
+	Appear int64 `json:"appear"`
+	Vanish int64 `json:"vanish"`
+	Failed int64 `json:"cannot_be_evaluated"`
+}
+
+// Outcomes of a comparison; anything but the first differs.
+const (
+	outcomeSame   = "same"
+	outcomeAppear = "appear"
+	outcomeVanish = "vanish"
+	outcomeFailed = "failed"
+	outcomeChange = "change"
+)
+
+func (d *Difference) add(outcome string, n int64) {
+	d.Entities += n
+	if outcome != outcomeSame {
+		d.Differ += n
+	}
+	switch outcome {
+	case outcomeAppear:
+		d.Appear += n
+	case outcomeVanish:
+		d.Vanish += n
+	case outcomeFailed:
+		d.Failed += n
+	}
+}
+
+// outcomesSQL selects org_key, key, outcome and, of what would be stored, desired, of
+// the judged keys that exist. $1 is the kind.
+func outcomesSQL(m *CompiledMapping, organizations bool) string {
+	return `SELECT k.org_key, k.key, CASE
+			WHEN f.key IS NOT NULL THEN '` + outcomeFailed + `'
+			WHEN d.key IS NULL THEN '` + outcomeSame + `'
+			WHEN d.was_gone AND d.desired IS NOT NULL THEN '` + outcomeAppear + `'
+			WHEN d.desired IS NULL AND NOT d.was_gone THEN '` + outcomeVanish + `'
+			ELSE '` + outcomeChange + `' END AS outcome, d.desired
+		FROM pg_temp.backstitch_keys k
+		LEFT JOIN (` + differences(m, organizations) + `) d ON d.org_key = k.org_key AND d.key = k.key
+		LEFT JOIN (` + failures + `) f ON f.org_key = k.org_key AND f.key = k.key
+		WHERE f.key IS NOT NULL OR d.key IS NOT NULL
+		   OR EXISTS (SELECT FROM pg_temp.backstitch_result r WHERE r.org_key = k.org_key AND r.key = k.key)
+		   OR EXISTS (SELECT FROM backstitch.entities s WHERE s.kind = $1 AND s.org_key = k.org_key AND s.key = k.key AND (s.desired IS NOT NULL OR s.status = 'parked'))`
+}
+
+// whole compares everything that the mapping says in tx with what is stored,
+// organization by organization, and stores nothing. The caller has made the workspace.
+func (e *evaluator) whole(ctx context.Context, tx pgx.Tx) (all Difference, err error) {
+	for i := range e.plan.Mappings {
+		m := &e.plan.Mappings[i]
+		if _, err := e.listOrganizations(ctx, tx, m); err != nil {
+			return all, err
+		}
+		part, size := partOf(m.Kind, []string{m.Keys[0].Name}), firstChunk(m.Kind)
+		for {
+			var d Difference
+			taken, err := e.takeTodo(ctx, tx, size)
+			if err == nil && taken > 0 {
+				d, err = e.compareTaken(ctx, tx, m, part)
+			}
+			if err != nil {
+				return all, fmt.Errorf("compare all %ss: %w", m.Kind, redact.SQLError(err))
+			}
+			if taken == 0 {
+				break
+			}
+			all.Entities, all.Differ = all.Entities+d.Entities, all.Differ+d.Differ
+			all.Appear, all.Vanish, all.Failed = all.Appear+d.Appear, all.Vanish+d.Vanish, all.Failed+d.Failed
+			size = nextChunk(size, d.Entities)
+		}
+	}
+	return all, nil
+}
+
+// emptyWorkspace makes room for another chunk within one transaction.
+const emptyWorkspace = "TRUNCATE pg_temp.backstitch_work, pg_temp.backstitch_keys, pg_temp.backstitch_result, pg_temp.backstitch_failed"
+
+func (e *evaluator) takeTodo(ctx context.Context, tx pgx.Tx, size int) (int64, error) {
+	if _, err := tx.Exec(ctx, emptyWorkspace); err != nil {
+		return 0, err
+	}
+	tag, err := tx.Exec(ctx, `WITH taken AS (DELETE FROM pg_temp.backstitch_todo WHERE org_key IN
+			(SELECT org_key FROM pg_temp.backstitch_todo ORDER BY org_key LIMIT $1) RETURNING org_key)
+		INSERT INTO pg_temp.backstitch_work SELECT org_key, org_key, true, false, '', '', 0, 0, 0, NULL FROM taken`, size)
+	return tag.RowsAffected(), err
+}
+
+func (e *evaluator) compareTaken(ctx context.Context, tx pgx.Tx, m *CompiledMapping, part int) (d Difference, err error) {
+	if err := e.compute(ctx, tx, m, part, e.passTimeout); err != nil {
+		return d, err
+	}
+	rows, err := tx.Query(ctx, "SELECT outcome, count(*) FROM ("+outcomesSQL(m, e.plan.Mapping(consumers.Organization) != nil)+") o GROUP BY 1", m.Kind)
+	if err != nil {
+		return d, err
+	}
+	var outcome string
+	var n int64
+	_, err = pgx.ForEachRow(rows, []any{&outcome, &n}, func() error {
+		d.add(outcome, n)
+		return nil
+	})
+	return d, err
+}

@@ -1,0 +1,143 @@
+package transform
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/backstitch/backstitch/consumers"
+	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/jackc/pgx/v5"
+)
+
+// quietFor is how long a comparison waits for a moment at which nothing is touched:
+// only then the mirror is what the entities were evaluated from.
+const quietFor = 5 * time.Second
+
+// Compare evaluates what was found as it is now, stores nothing, and says what
+// differs from the stored desired states. quiet is false where the transform had work
+// at all times: what differs for that is counted too. An organization that would
+// appear or vanish takes members along that are not counted.
+func (r *Replay) Compare(ctx context.Context, partitions int) (d Difference, quiet bool, err error) {
+	e := newEvaluator(evaluatorConfig{
+		Pool: r.deps.Ledger, Plan: r.deps.Plan, Partitions: partitions, Log: r.deps.Logger, Metrics: newEvaluationMetrics(nil),
+	})
+	_, err = r.conn.Exec(ctx, `CREATE TEMP TABLE backstitch_compared (kind text, org_key text, key text, outcome text, desired jsonb, PRIMARY KEY (kind, org_key, key))`)
+	if err != nil {
+		return d, false, fmt.Errorf("compare a replay's entities: %w", redact.SQLError(err))
+	}
+	quiet = true
+	for i := range r.deps.Plan.Mappings {
+		m := &r.deps.Plan.Mappings[i]
+		for _, part := range []int{partFull, partEntity, partOrganization} {
+			still, err := r.comparePart(ctx, e, m, part)
+			if err != nil {
+				return d, false, fmt.Errorf("compare a replay's %ss: %w", m.Kind, redact.SQLError(err))
+			}
+			quiet = quiet && still
+		}
+	}
+	rows, err := r.conn.Query(ctx, "SELECT outcome, count(*) FROM pg_temp.backstitch_compared GROUP BY 1")
+	if err == nil {
+		var outcome string
+		var n int64
+		_, err = pgx.ForEachRow(rows, []any{&outcome, &n}, func() error {
+			d.add(outcome, n)
+			return nil
+		})
+	}
+	return d, quiet, redact.SQLError(err)
+}
+
+// comparePart compares what was found by one part of the key, in chunks.
+func (r *Replay) comparePart(ctx context.Context, e *evaluator, m *CompiledMapping, part int) (quiet bool, err error) {
+	quiet = true
+	after, size := keyPair{}, takeSize[part]
+	for first := true; ; first = false {
+		var taken, judged int64
+		last := after
+		still, err := r.settled(ctx, func(tx pgx.Tx) (err error) {
+			taken, last, err = r.takeFound(ctx, tx, m, part, after, first, size)
+			if err != nil || taken == 0 {
+				return err
+			}
+			if err := e.compute(ctx, tx, m, part, e.passTimeout); err != nil {
+				return err
+			}
+			tag, err := tx.Exec(ctx, `INSERT INTO pg_temp.backstitch_compared (kind, org_key, key, outcome, desired)
+				SELECT $1, o.org_key, o.key, o.outcome, o.desired FROM (`+outcomesSQL(m, e.plan.Mapping(consumers.Organization) != nil)+`) o
+				ON CONFLICT DO NOTHING`, m.Kind)
+			judged = tag.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return false, err
+		}
+		if taken == 0 {
+			return quiet, nil
+		}
+		quiet = quiet && still
+		after, size = last, nextChunk(size, judged)
+	}
+}
+
+// takeFound moves the next keys that were found into the workspace.
+func (r *Replay) takeFound(ctx context.Context, tx pgx.Tx, m *CompiledMapping, part int, after keyPair, first bool, size int) (taken int64, last keyPair, err error) {
+	tag, err := tx.Exec(ctx, `INSERT INTO pg_temp.backstitch_work SELECT org_key, key, true, false, '', '', 0, 0, 0, NULL
+		FROM pg_temp.backstitch_replayed WHERE kind = $1 AND part = $2 AND ($3 OR (org_key, key) > ($4 COLLATE "C", $5 COLLATE "C"))
+		ORDER BY org_key, key LIMIT $6`, m.Kind, part, first, after.org, after.key, size)
+	if err != nil || tag.RowsAffected() == 0 {
+		return 0, last, err
+	}
+	err = tx.QueryRow(ctx, `SELECT org_key, key FROM pg_temp.backstitch_work ORDER BY org_key COLLATE "C" DESC, key COLLATE "C" DESC LIMIT 1`).Scan(&last.org, &last.key)
+	return tag.RowsAffected(), last, err
+}
+
+// settled runs do under one snapshot, at which nothing is touched if such a moment
+// comes within quietFor: what is touched differs because it is not evaluated yet.
+func (r *Replay) settled(ctx context.Context, do func(pgx.Tx) error) (quiet bool, err error) {
+	for until := time.Now().Add(quietFor); ; {
+		late := time.Now().After(until)
+		err = pgx.BeginTxFunc(ctx, r.conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, begin); err != nil {
+				return err
+			}
+			if err := tx.QueryRow(ctx, "SELECT NOT EXISTS (SELECT FROM backstitch.touched)").Scan(&quiet); err != nil || !quiet && !late {
+				return err
+			}
+			return do(tx)
+		})
+		if err != nil || quiet || late {
+			return quiet, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		case <-time.After(quietFor / 50):
+		}
+	}
+}
+
+// Changed is an entity whose desired state would be another.
+type Changed struct {
+	Key consumers.Key
+	// Desired is the new desired state, a JSON object.
+	Desired []byte
+}
+
+// Changes lists at most limit of the entities that Compare found different and that
+// would be written at once: not those that vanish, whose deletes wait for consent.
+func (r *Replay) Changes(ctx context.Context, limit int) ([]Changed, error) {
+	rows, err := r.conn.Query(ctx, `SELECT kind, org_key, key, desired::text FROM pg_temp.backstitch_compared
+		WHERE outcome IN ('change', 'appear') AND desired IS NOT NULL LIMIT $1`, limit)
+	if err == nil {
+		var list []Changed
+		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Changed, err error) {
+			return c, row.Scan(&c.Key.Kind, &c.Key.Organization, &c.Key.Entity, &c.Desired)
+		})
+		if err == nil {
+			return list, nil
+		}
+	}
+	return nil, fmt.Errorf("list what a replay changes: %w", redact.SQLError(err))
+}
