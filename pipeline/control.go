@@ -177,6 +177,9 @@ func (c control) ResetOffsets(ctx context.Context, name string) error {
 	return offsetsError(ResetOffsets(ctx, c.cfg, c.clients, c.pool))
 }
 
+// Alterable says what to do instead where offsets are not changed like that.
+func (c control) Alterable(name string) error { return c.altered(name) }
+
 func (c control) altered(name string) error {
 	switch slices.Index(c.Names(), name) {
 	case 0:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/backstitch/backstitch/consumers/apply"
 	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/pipeline/admin"
 	"github.com/backstitch/backstitch/pipeline/config"
 )
 
@@ -17,7 +18,7 @@ import (
 var ErrNotStopped = errors.New("offsets can be changed only while the connector is stopped and none of its tasks runs")
 
 // AlterOffsets sets the apply connector's next offsets of the given partitions
-// (PATCH …/offsets); others stay. Moved ahead, it loses nothing: the entities whose
+// (PATCH …/offsets), admin.Beginning to the first one; others stay. Moved ahead, it loses nothing: the entities whose
 // wake-ups are skipped become due (invariant 6). The error is ErrNotStopped, or a
 // *BadReplay for offsets that do not exist.
 func AlterOffsets(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Pool, offsets map[string]map[int32]int64) error {
@@ -40,6 +41,10 @@ func AlterOffsets(ctx context.Context, cfg *config.Config, c *Clients, pool *pgx
 			i := slices.IndexFunc(all, func(r ReplayPartition) bool { return r.Topic == topic && r.Partition == number })
 			if i < 0 {
 				return badReplay("%s has no partition %d of topic %s; it reads %v", s.connector, number, topic, topics)
+			}
+			if at == admin.Beginning {
+				at = all[i].New
+				partitions[number] = at
 			}
 			if at < all[i].New || at > all[i].End {
 				return badReplay("topic %s partition %d has the offsets %d to %d, not %d", topic, number, all[i].New, all[i].End, at)

@@ -56,6 +56,9 @@ func Ask(ctx context.Context, q Querier, kind, subject, question string) (Consen
 	return c, nil
 }
 
+// ErrNoConsent says that nobody asked that question.
+var ErrNoConsent = errors.New("does not exist")
+
 // Get reads one consent.
 func Get(ctx context.Context, q Querier, id int64) (Consent, error) {
 	rows, err := q.Query(ctx, selectConsents+" WHERE id = $1", id)
@@ -64,7 +67,7 @@ func Get(ctx context.Context, q Querier, id int64) (Consent, error) {
 	}
 	c, err := pgx.CollectExactlyOneRow(rows, scanConsent)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Consent{}, fmt.Errorf("consent %d does not exist; `backstitch approve list` shows those that do", id)
+		return Consent{}, fmt.Errorf("consent %d %w; `backstitch approve list` shows those that do", id, ErrNoConsent)
 	}
 	if err != nil {
 		return Consent{}, fmt.Errorf("read consent %d: %w", id, redact.SQLError(err))

@@ -36,9 +36,12 @@ type Control interface {
 	Restart(ctx context.Context, name string, failedOnly bool) error
 	// Offsets are how far a connector is, in Kafka Connect's shape.
 	Offsets(ctx context.Context, name string) ([]Offset, error)
-	// AlterOffsets sets a stopped connector's next offsets by topic and partition;
-	// ResetOffsets sets it back to the beginning. The errors are ErrNotStopped,
-	// ErrNotAltered, ErrBadOffsets, or a server's.
+	// Alterable is ErrNotAltered, with what to do instead, where a connector's offsets
+	// are never changed like that.
+	Alterable(name string) error
+	// AlterOffsets sets a stopped connector's next offsets by topic and partition, to a
+	// number or the Beginning; ResetOffsets sets it back to the beginning. The errors are
+	// ErrNotStopped, ErrNotAltered, ErrBadOffsets, or a server's.
 	AlterOffsets(ctx context.Context, name string, offsets map[string]map[int32]int64) error
 	ResetOffsets(ctx context.Context, name string) error
 	// ClusterID is the Kafka cluster's.

@@ -54,6 +54,13 @@ func (s *shape) Offsets(context.Context, string) ([]Offset, error) {
 	return append([]Offset{}, s.offsets...), s.err
 }
 
+func (s *shape) Alterable(name string) error {
+	if name == "x-source" {
+		return ErrNotAltered
+	}
+	return nil
+}
+
 func (s *shape) AlterOffsets(_ context.Context, name string, _ map[string]map[int32]int64) error {
 	return s.ResetOffsets(context.Background(), name)
 }

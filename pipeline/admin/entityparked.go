@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -115,8 +116,12 @@ func (e entities) approve(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "a consent's id is a number")
 		return
 	}
-	if _, err = ledger.Get(r.Context(), e.ledger, id); err != nil {
+	if _, err = ledger.Get(r.Context(), e.ledger, id); errors.Is(err, ledger.ErrNoConsent) {
 		fail(w, http.StatusNotFound, err.Error())
+		return
+	}
+	if err != nil {
+		fail(w, http.StatusInternalServerError, err.Error())
 		return
 	}
 	given, err := ledger.Approve(r.Context(), e.ledger, id, byREST)

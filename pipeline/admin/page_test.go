@@ -53,17 +53,8 @@ func chromium(t *testing.T) string {
 func openPage(t *testing.T, token string, status func(*Status)) *pageWorld {
 	t.Helper()
 	path := chromium(t)
-	dsn := testenv.Postgres(t)
-	if err := ledger.Migrate(t.Context(), dsn); err != nil {
-		t.Fatal(err)
-	}
-	pool, err := ledger.Open(t.Context(), dsn, "page")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
+	pool := seededLedger(t)
 	w := &pageWorld{T: t, shape: &shape{}, pool: pool, status: status}
-	w.seed()
 	options := Options{Listen: "here:8710", Token: token, Version: "v1", Control: acme{w.shape}, Metrics: prometheus.NewRegistry(), Ledger: pool, Collect: w.collect}
 	samples := NewSeries(func() string { return options.Listen }, options.Collect, options.Metrics)
 	options.Instance = samples.instance

@@ -3,9 +3,13 @@ package admin
 import (
 	"fmt"
 	"math"
+	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/integration/testenv"
 )
 
 // acme is the cluster under the names of the page's pipeline.
@@ -52,11 +56,20 @@ func running() Status {
 	return s
 }
 
-// seed fills a ledger with entities in every state that the page shows, thousands of
-// them parked, and one history.
-func (w *pageWorld) seed() {
-	w.Helper()
-	_, err := w.pool.Exec(w.Context(), `
+// seededLedger is a ledger with entities in every state that the page shows, thousands
+// of them parked, and one history.
+func seededLedger(t *testing.T) *pgxpool.Pool {
+	t.Helper()
+	dsn := testenv.Postgres(t)
+	if err := ledger.Migrate(t.Context(), dsn); err != nil {
+		t.Fatal(err)
+	}
+	pool, err := ledger.Open(t.Context(), dsn, "page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	_, err = pool.Exec(t.Context(), `
 		INSERT INTO backstitch.consents (kind, subject, question) VALUES ('truncate', 'public.team_members', 'public.team_members was truncated: may the members that it held be deleted?');
 		INSERT INTO backstitch.entities (kind, org_key, key, partition, lane, revision, status, reason, detail, desired, commit_lsn, committed_at, attempts, stytch_id, consent_id)
 		SELECT 'member', 'team-' || n / 25, 'user-' || n, n % 12, 'backfill', n, s.status, s.reason, s.detail, '{"email_address": "hidden@corp.example"}', 97601902664 + n, now() - interval '40 minutes', 1, 'member-test-' || n,
@@ -74,8 +87,9 @@ func (w *pageWorld) seed() {
 			{"at": "2026-11-24T19:00:00.4Z", "event": "call", "step": "update_member", "outcome": "refused", "http_status": 400, "error_type": "rbac_role_not_found", "request_id": "request-id-test-1", "duration_ms": 212},
 			{"at": "2026-11-24T19:00:00.5Z", "event": "outcome", "status": "parked", "reason": "invalid_role"}]')`)
 	if err != nil {
-		w.Fatal(err)
+		t.Fatal(err)
 	}
+	return pool
 }
 
 // anHour is what an hour of such a pipeline leaves in the samples.
