@@ -195,7 +195,7 @@ func (e *evaluator) compare(ctx context.Context, a *audit, m *CompiledMapping, a
 			err = rerr
 		}
 	}()
-	if _, err := tx.Exec(ctx, "TRUNCATE pg_temp.backstitch_work, pg_temp.backstitch_keys, pg_temp.backstitch_result, pg_temp.backstitch_failed"); err != nil {
+	if _, err := tx.Exec(ctx, emptyWorkspace); err != nil {
 		return c, err
 	}
 	tag, err := tx.Exec(ctx, `INSERT INTO pg_temp.backstitch_work
@@ -211,7 +211,7 @@ func (e *evaluator) compare(ctx context.Context, a *audit, m *CompiledMapping, a
 	if err != nil {
 		return c, err
 	}
-	rows, err := tx.Query(ctx, `SELECT org_key, key, coalesce(revision, 0) FROM (`+differences(m, e.plan.Mapping(consumers.Organization) != nil)+`) d
+	rows, err := tx.Query(ctx, `SELECT org_key, key, coalesce(revision, 0) FROM (`+differences(m, e.storedOrganizations())+`) d
 		UNION ALL SELECT org_key, key, coalesce(revision, 0) FROM (`+failures+`) f`, m.Kind)
 	if err != nil {
 		return c, err

@@ -45,9 +45,23 @@ func (d *Difference) add(outcome string, n int64) {
 	}
 }
 
+// flippedTable holds, during a comparison, the organizations that would appear or
+// vanish: their members would with them (hazard A25).
+const flippedTable = `CREATE TEMP TABLE backstitch_flipped (org_key text PRIMARY KEY, desired jsonb)`
+
+// organizationsThen are the organizations as they would be.
+func (e *evaluator) organizationsThen() string {
+	if e.plan.Mapping(consumers.Organization) == nil {
+		return ""
+	}
+	return `(SELECT org_key, desired FROM pg_temp.backstitch_flipped UNION ALL
+		SELECT org_key, desired FROM backstitch.entities e WHERE kind = 'organization' AND key = org_key
+			AND NOT EXISTS (SELECT FROM pg_temp.backstitch_flipped f WHERE f.org_key = e.org_key))`
+}
+
 // outcomesSQL selects org_key, key, outcome and, of what would be stored, desired, of
 // the judged keys that exist. $1 is the kind.
-func outcomesSQL(m *CompiledMapping, organizations bool) string {
+func (e *evaluator) outcomesSQL(m *CompiledMapping) string {
 	return `SELECT k.org_key, k.key, CASE
 			WHEN f.key IS NOT NULL THEN '` + outcomeFailed + `'
 			WHEN d.key IS NULL THEN '` + outcomeSame + `'
@@ -55,7 +69,7 @@ func outcomesSQL(m *CompiledMapping, organizations bool) string {
 			WHEN d.desired IS NULL AND NOT d.was_gone THEN '` + outcomeVanish + `'
 			ELSE '` + outcomeChange + `' END AS outcome, d.desired
 		FROM pg_temp.backstitch_keys k
-		LEFT JOIN (` + differences(m, organizations) + `) d ON d.org_key = k.org_key AND d.key = k.key
+		LEFT JOIN (` + differences(m, e.organizationsThen()) + `) d ON d.org_key = k.org_key AND d.key = k.key
 		LEFT JOIN (` + failures + `) f ON f.org_key = k.org_key AND f.key = k.key
 		WHERE f.key IS NOT NULL OR d.key IS NOT NULL
 		   OR EXISTS (SELECT FROM pg_temp.backstitch_result r WHERE r.org_key = k.org_key AND r.key = k.key)
@@ -63,37 +77,45 @@ func outcomesSQL(m *CompiledMapping, organizations bool) string {
 }
 
 // whole compares everything that the mapping says in tx with what is stored,
-// organization by organization, and stores nothing. The caller has made the workspace.
+// organization by organization, and stores nothing. tx must be rolled back, with the
+// workspace that it leaves.
 func (e *evaluator) whole(ctx context.Context, tx pgx.Tx) (all Difference, err error) {
+	if _, err := tx.Exec(ctx, flippedTable); err != nil {
+		return all, err
+	}
 	for i := range e.plan.Mappings {
 		m := &e.plan.Mappings[i]
-		if _, err := e.listOrganizations(ctx, tx, m); err != nil {
-			return all, err
-		}
-		part, size := partOf(m.Kind, []string{m.Keys[0].Name}), firstChunk(m.Kind)
-		for {
-			var d Difference
-			taken, err := e.takeTodo(ctx, tx, size)
-			if err == nil && taken > 0 {
-				d, err = e.compareTaken(ctx, tx, m, part)
-			}
-			if err != nil {
-				return all, fmt.Errorf("compare all %ss: %w", m.Kind, redact.SQLError(err))
-			}
-			if taken == 0 {
-				break
-			}
-			all.Entities, all.Differ = all.Entities+d.Entities, all.Differ+d.Differ
-			all.Appear, all.Vanish, all.Failed = all.Appear+d.Appear, all.Vanish+d.Vanish, all.Failed+d.Failed
-			size = nextChunk(size, d.Entities)
+		if err := e.wholeKind(ctx, tx, m, &all); err != nil {
+			return all, fmt.Errorf("compare all %ss: %w", m.Kind, redact.SQLError(err))
 		}
 	}
 	return all, nil
 }
 
-// emptyWorkspace makes room for another chunk within one transaction.
-const emptyWorkspace = "TRUNCATE pg_temp.backstitch_work, pg_temp.backstitch_keys, pg_temp.backstitch_result, pg_temp.backstitch_failed"
+func (e *evaluator) wholeKind(ctx context.Context, tx pgx.Tx, m *CompiledMapping, all *Difference) error {
+	if _, err := e.listOrganizations(ctx, tx, m); err != nil {
+		return err
+	}
+	if m.Kind == consumers.Member { // listed from what is stored: those that appear are not yet
+		if _, err := tx.Exec(ctx, "INSERT INTO pg_temp.backstitch_todo SELECT org_key FROM pg_temp.backstitch_flipped ON CONFLICT DO NOTHING"); err != nil {
+			return err
+		}
+	}
+	part, size := partOf(m.Kind, []string{m.Keys[0].Name}), firstChunk(m.Kind)
+	for {
+		taken, err := e.takeTodo(ctx, tx, size)
+		if err != nil || taken == 0 {
+			return err
+		}
+		before := all.Entities
+		if err := e.compareTaken(ctx, tx, m, part, all); err != nil {
+			return err
+		}
+		size = nextChunk(size, all.Entities-before)
+	}
+}
 
+// takeTodo moves the next organizations into an empty workspace.
 func (e *evaluator) takeTodo(ctx context.Context, tx pgx.Tx, size int) (int64, error) {
 	if _, err := tx.Exec(ctx, emptyWorkspace); err != nil {
 		return 0, err
@@ -104,13 +126,24 @@ func (e *evaluator) takeTodo(ctx context.Context, tx pgx.Tx, size int) (int64, e
 	return tag.RowsAffected(), err
 }
 
-func (e *evaluator) compareTaken(ctx context.Context, tx pgx.Tx, m *CompiledMapping, part int) (d Difference, err error) {
+func (e *evaluator) compareTaken(ctx context.Context, tx pgx.Tx, m *CompiledMapping, part int, all *Difference) error {
 	if err := e.compute(ctx, tx, m, part, e.passTimeout); err != nil {
-		return d, err
+		return err
 	}
-	rows, err := tx.Query(ctx, "SELECT outcome, count(*) FROM ("+outcomesSQL(m, e.plan.Mapping(consumers.Organization) != nil)+") o GROUP BY 1", m.Kind)
+	if m.Kind == consumers.Organization {
+		_, err := tx.Exec(ctx, `INSERT INTO pg_temp.backstitch_flipped SELECT org_key, desired FROM (`+e.outcomesSQL(m)+`) o
+			WHERE outcome IN ('`+outcomeAppear+`', '`+outcomeVanish+`') ON CONFLICT DO NOTHING`, m.Kind)
+		if err != nil {
+			return err
+		}
+	}
+	return all.count(tx.Query(ctx, "SELECT outcome, count(*) FROM ("+e.outcomesSQL(m)+") o GROUP BY 1", m.Kind))
+}
+
+// count adds rows of outcomes and their numbers.
+func (d *Difference) count(rows pgx.Rows, err error) error {
 	if err != nil {
-		return d, err
+		return err
 	}
 	var outcome string
 	var n int64
@@ -118,5 +151,5 @@ func (e *evaluator) compareTaken(ctx context.Context, tx pgx.Tx, m *CompiledMapp
 		d.add(outcome, n)
 		return nil
 	})
-	return d, err
+	return err
 }

@@ -143,6 +143,8 @@ func (o *owner) note(feed []feedItem, held *control) {
 			}
 		case o.blocked != nil:
 			s.Doing, s.Held = "filling; the mapping waits for complete rows", o.blocked
+		case o.shown != nil:
+			s.Doing, s.Held = "filling the new mirror; the swap waits for a person's consent", o.shown
 		case o.unread != "":
 			s.Doing, s.Held = "filling; the mapping waits until "+o.unread+" was read for the first time", nil
 		default:

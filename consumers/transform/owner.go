@@ -40,6 +40,9 @@ type owner struct {
 	asked map[int64]bool
 	// blocked says why the mapping is not evaluated, while it is not.
 	blocked *stage.Held
+	// shown says what a person can do who wants to see a new mirror before it is
+	// swapped in.
+	shown *stage.Held
 	// unread is a table whose first backfill the mapping waits for.
 	unread string
 	// backfill is the number of the backfill run that the target checkpoint knows.

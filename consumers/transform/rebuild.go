@@ -2,9 +2,12 @@ package transform
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/backstitch/backstitch/internal/stage"
 	"github.com/backstitch/backstitch/schemas"
 	"github.com/jackc/pgx/v5"
 )
@@ -35,7 +38,7 @@ func (o *owner) renew(ctx context.Context, c *schemas.Checkpoint) error {
 		return fmt.Errorf("begin a mirror of epoch %d: %w", epoch, redact.SQLError(err))
 	}
 	o.log.Warn("the source was read again under a new epoch; a new mirror is filled beside the old one", "connector", o.Connector(), "epoch", epoch)
-	o.state.phase, o.state.epoch, o.blocked = phaseRebuilding, epoch, nil
+	o.state.phase, o.state.epoch, o.blocked, o.shown = phaseRebuilding, epoch, nil, nil
 	o.beside(true)
 	if err := o.describe(ctx, c.Backfill.Run); err != nil {
 		return err
@@ -51,22 +54,25 @@ func (o *owner) beside(next bool) {
 }
 
 // swap puts a complete new mirror in the old one's place. The whole mapping is
-// evaluated on it next, as after loading.
-func (o *owner) swap(ctx context.Context) error {
+// evaluated on it next, as after loading. Where a person asked to see first what that
+// changes, it says what that person can do, and swaps after the consent.
+func (o *owner) swap(ctx context.Context, at Position) (waits *stage.Held, err error) {
 	if err := o.mirror.copyIndexes(ctx, o.tables); err != nil {
-		return err
+		return nil, err
 	}
-	err := pgx.BeginFunc(ctx, o.conn, func(tx pgx.Tx) error {
+	asked, err := ledger.OpenRebuild(ctx, o.conn)
+	if err != nil {
+		return nil, err
+	}
+	if asked != nil && at.Epoch > asked.AfterEpoch && !asked.Approved {
+		return o.showFirst(ctx, asked, at)
+	}
+	err = pgx.BeginFunc(ctx, o.conn, func(tx pgx.Tx) error {
 		if err := fence(ctx, tx, o.state.term); err != nil {
 			return err
 		}
-		for _, table := range sortedTables(o.tables) {
-			if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+table.SQL()); err != nil {
-				return err
-			}
-			if _, err := tx.Exec(ctx, fmt.Sprintf("ALTER TABLE %s SET SCHEMA %s", o.tables[table].sql(), schemas.QuoteIdent(table.Schema))); err != nil {
-				return err
-			}
+		if err := o.swapTables(ctx, tx); err != nil {
+			return err
 		}
 		if err := dropNext(ctx, tx, o.tables); err != nil {
 			return err
@@ -75,15 +81,79 @@ func (o *owner) swap(ctx context.Context) error {
 		if _, err := tx.Exec(ctx, "DELETE FROM backstitch.touched"); err != nil {
 			return err
 		}
+		if asked != nil && at.Epoch > asked.AfterEpoch {
+			if err := ledger.SwapRebuild(ctx, tx, asked); err != nil {
+				return err
+			}
+		}
 		_, err := tx.Exec(ctx, "UPDATE backstitch.transform SET phase = $2 WHERE prefix = $1", o.cfg.Prefix, phaseLoading)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("swap the mirrors: %w", redact.SQLError(err))
+		return nil, fmt.Errorf("swap the mirrors: %w", redact.SQLError(err))
 	}
 	o.state.phase = phaseLoading
 	o.beside(false)
-	return o.equip(ctx)
+	return nil, o.equip(ctx)
+}
+
+// swapTables puts the new mirror's tables into the old ones' schemas.
+func (o *owner) swapTables(ctx context.Context, tx pgx.Tx) error {
+	for _, table := range sortedTables(o.tables) {
+		if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+table.SQL()); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, fmt.Sprintf("ALTER TABLE %s SET SCHEMA %s", o.tables[table].sql(), schemas.QuoteIdent(table.Schema))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// showFirst finds out, once for an epoch, what the new mirror would change, and says
+// what a person can do. Filling goes on meanwhile.
+func (o *owner) showFirst(ctx context.Context, asked *ledger.Rebuild, at Position) (*stage.Held, error) {
+	if asked.Compared == nil || asked.Compared.Epoch != at.Epoch {
+		d, err := o.compareNext(ctx)
+		if err != nil {
+			return nil, err
+		}
+		err = ledger.ShowRebuild(ctx, o.conn, asked, ledger.Compared{
+			Epoch: at.Epoch, CommitLSN: at.CommitLSN, Entities: d.Entities, Differ: d.Differ, Appear: d.Appear, Vanish: d.Vanish, Failed: d.Failed,
+		})
+		if err != nil {
+			return nil, err
+		}
+		o.log.Warn("the new mirror is complete; a person wants to see what it changes before it is swapped in", "connector", o.Connector(),
+			"entities", d.Entities, "differ", d.Differ, "appear", d.Appear, "vanish", d.Vanish, "consent", asked.ConsentID)
+	}
+	c := asked.Compared
+	return &stage.Held{
+		Reason: fmt.Sprintf("the source was read again into a new mirror: of %d entities %d differ, %d of them appear and %d vanish; no change is evaluated until the mirrors are swapped",
+			c.Entities, c.Differ, c.Appear, c.Vanish),
+		Fix: fmt.Sprintf("`backstitch approve %d` swaps them; the deletes of those that vanish ask again", asked.ConsentID),
+	}, nil
+}
+
+var errUndo = errors.New("a comparison leaves nothing behind")
+
+// compareNext evaluates the whole mapping over the new mirror, in its place, and takes
+// all of that back.
+func (o *owner) compareNext(ctx context.Context) (d Difference, err error) {
+	o.set(func(s *Status) { s.Doing = "comparing the new mirror with what is stored" })
+	err = o.mapper.inTx(ctx, func(tx pgx.Tx) error {
+		if err := o.swapTables(ctx, tx); err != nil {
+			return err
+		}
+		if d, err = o.mapper.whole(ctx, tx); err != nil {
+			return err
+		}
+		return errUndo
+	})
+	if !errors.Is(err, errUndo) {
+		return d, fmt.Errorf("compare the new mirror: %w", redact.SQLError(err))
+	}
+	return d, nil
 }
 
 func dropNext(ctx context.Context, tx pgx.Tx, tables map[schemas.Table]*mirrorTable) error {

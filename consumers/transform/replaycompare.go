@@ -16,13 +16,12 @@ const quietFor = 5 * time.Second
 
 // Compare evaluates what was found as it is now, stores nothing, and says what
 // differs from the stored desired states. quiet is false where the transform had work
-// at all times: what differs for that is counted too. An organization that would
-// appear or vanish takes members along that are not counted.
+// at all times: what differs for that is counted too.
 func (r *Replay) Compare(ctx context.Context, partitions int) (d Difference, quiet bool, err error) {
 	e := newEvaluator(evaluatorConfig{
 		Pool: r.deps.Ledger, Plan: r.deps.Plan, Partitions: partitions, Log: r.deps.Logger, Metrics: newEvaluationMetrics(nil),
 	})
-	_, err = r.conn.Exec(ctx, `CREATE TEMP TABLE backstitch_compared (kind text, org_key text, key text, outcome text, desired jsonb, PRIMARY KEY (kind, org_key, key))`)
+	_, err = r.conn.Exec(ctx, `CREATE TEMP TABLE backstitch_compared (kind text, org_key text, key text, outcome text, desired jsonb, PRIMARY KEY (kind, org_key, key)); `+flippedTable)
 	if err != nil {
 		return d, false, fmt.Errorf("compare a replay's entities: %w", redact.SQLError(err))
 	}
@@ -36,17 +35,28 @@ func (r *Replay) Compare(ctx context.Context, partitions int) (d Difference, qui
 			}
 			quiet = quiet && still
 		}
+		if m.Kind == consumers.Organization && r.deps.Plan.Mapping(consumers.Member) != nil {
+			if err := r.takeMembersAlong(ctx); err != nil {
+				return d, false, err
+			}
+		}
 	}
-	rows, err := r.conn.Query(ctx, "SELECT outcome, count(*) FROM pg_temp.backstitch_compared GROUP BY 1")
-	if err == nil {
-		var outcome string
-		var n int64
-		_, err = pgx.ForEachRow(rows, []any{&outcome, &n}, func() error {
-			d.add(outcome, n)
-			return nil
-		})
-	}
+	err = d.count(r.conn.Query(ctx, "SELECT outcome, count(*) FROM pg_temp.backstitch_compared GROUP BY 1"))
 	return d, quiet, redact.SQLError(err)
+}
+
+// takeMembersAlong finds the members of organizations that would appear or vanish, as
+// the evaluation does (hazard A25).
+func (r *Replay) takeMembersAlong(ctx context.Context) error {
+	_, err := r.conn.Exec(ctx, `WITH flipped AS (
+			INSERT INTO pg_temp.backstitch_flipped SELECT org_key, desired FROM pg_temp.backstitch_compared
+			WHERE kind = 'organization' AND outcome IN ('appear', 'vanish') RETURNING org_key)
+		INSERT INTO pg_temp.backstitch_replayed (kind, part, org_key, key, source_table)
+		SELECT 'member', 1, org_key, '', '' FROM flipped ON CONFLICT DO NOTHING`)
+	if err != nil {
+		return fmt.Errorf("find the members of organizations that appear or vanish: %w", redact.SQLError(err))
+	}
+	return nil
 }
 
 // comparePart compares what was found by one part of the key, in chunks.
@@ -65,7 +75,7 @@ func (r *Replay) comparePart(ctx context.Context, e *evaluator, m *CompiledMappi
 				return err
 			}
 			tag, err := tx.Exec(ctx, `INSERT INTO pg_temp.backstitch_compared (kind, org_key, key, outcome, desired)
-				SELECT $1, o.org_key, o.key, o.outcome, o.desired FROM (`+outcomesSQL(m, e.plan.Mapping(consumers.Organization) != nil)+`) o
+				SELECT $1, o.org_key, o.key, o.outcome, o.desired FROM (`+e.outcomesSQL(m)+`) o
 				ON CONFLICT DO NOTHING`, m.Kind)
 			judged = tag.RowsAffected()
 			return err

@@ -106,7 +106,7 @@ func (o *owner) evaluateAt(ctx context.Context, c *schemas.Checkpoint) (err erro
 		return err
 	}
 	if o.state.phase == phaseRebuilding {
-		if err := o.swap(ctx); err != nil {
+		if o.shown, err = o.swap(ctx, positionOf(c)); err != nil || o.shown != nil {
 			return err
 		}
 	}

@@ -32,6 +32,9 @@ CREATE TEMP TABLE IF NOT EXISTS backstitch_result (org_key text, key text, desir
 CREATE TEMP TABLE IF NOT EXISTS backstitch_failed (
     org_key text, key text, reason text, detail text, PRIMARY KEY (org_key, key)) ON COMMIT DELETE ROWS;`
 
+// emptyWorkspace makes room for another chunk within one transaction.
+const emptyWorkspace = "TRUNCATE pg_temp.backstitch_work, pg_temp.backstitch_keys, pg_temp.backstitch_result, pg_temp.backstitch_failed"
+
 func pins() string {
 	settings := pgsession.Formats()
 	settings["search_path"] = searchPath

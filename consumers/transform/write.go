@@ -10,16 +10,17 @@ import (
 
 // differences selects the judged keys whose desired state is not the stored one:
 // the key and how it was touched, the stored revision, whether it was gone, and
-// the new desired state. $1 is the kind.
+// the new desired state. $1 is the kind; organizations is a relation of org_key and
+// desired, or "" where no mapping describes them.
 //
 // A member whose organization is not desired is not desired either (hazard A25).
 // An entity that evaluation parked is different as soon as its row can be
 // evaluated again.
-func differences(m *CompiledMapping, organizations bool) string {
+func differences(m *CompiledMapping, organizations string) string {
 	desired, join := "r.desired", ""
-	if m.Kind == consumers.Member && organizations {
+	if m.Kind == consumers.Member && organizations != "" {
 		desired = "CASE WHEN o.desired IS NOT NULL THEN r.desired END"
-		join = `LEFT JOIN backstitch.entities o ON o.kind = 'organization' AND o.org_key = k.org_key AND o.key = k.org_key`
+		join = "LEFT JOIN " + organizations + " o ON o.org_key = k.org_key"
 	}
 	return `SELECT k.*, s.revision, s.desired IS NULL AS was_gone, ` + desired + ` AS desired
 		FROM pg_temp.backstitch_keys k
@@ -29,6 +30,14 @@ func differences(m *CompiledMapping, organizations bool) string {
 		WHERE NOT EXISTS (SELECT FROM pg_temp.backstitch_failed f WHERE f.org_key = k.org_key AND f.key = k.key)
 		  AND (` + desired + ` IS DISTINCT FROM s.desired
 		       OR s.status = 'parked' AND s.reason IN ('evaluation_error', 'duplicate_key', 'incomplete_row'))`
+}
+
+// storedOrganizations are the organizations as the ledger has them, for differences.
+func (e *evaluator) storedOrganizations() string {
+	if e.plan.Mapping(consumers.Organization) == nil {
+		return ""
+	}
+	return "(SELECT org_key, desired FROM backstitch.entities WHERE kind = 'organization' AND key = org_key)"
 }
 
 // failures selects the judged keys that cannot be evaluated and are not parked for
@@ -92,7 +101,7 @@ func flipsSQL(differences string) string {
 // write stores what compute found and returns how many entities changed. flips:
 // members of organizations that appear or vanish are evaluated after.
 func (e *evaluator) write(ctx context.Context, tx pgx.Tx, m *CompiledMapping, at Position, flips bool) (changed int64, err error) {
-	diff := differences(m, e.plan.Mapping(consumers.Organization) != nil)
+	diff := differences(m, e.storedOrganizations())
 	if flips && m.Kind == consumers.Organization && e.plan.Mapping(consumers.Member) != nil {
 		if _, err := tx.Exec(ctx, flipsSQL(diff), m.Kind); err != nil {
 			return 0, fmt.Errorf("touch the members of changed organizations: %w", err)
