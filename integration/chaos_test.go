@@ -6,7 +6,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -109,26 +108,22 @@ func (c *chaos) round(n int) {
 }
 
 // roles are what an instance is chosen for.
-var roles = []string{"is drawn", "owns the source", "owns the transform", "owns an apply partition"}
+var (
+	roles       = []string{"is drawn", "owns the source", "owns the transform", "owns an apply partition"}
+	connectorOf = map[string]string{roles[1]: "source", roles[2]: "transform", roles[3]: "apply"}
+)
 
-// aim draws an instance, or finds the owner of something.
+// aim finds the owner of something, or draws an instance, also where nobody owns it
+// just now.
 func (c *chaos) aim(role string) *harness.Instance {
-	drawn := c.instances[c.random.IntN(len(c.instances))]
-	connector, ok := map[string]string{roles[1]: "-source", roles[2]: "-transform", roles[3]: "-apply"}[role]
-	if !ok {
-		return drawn
-	}
-	var worker string
-	err := c.w.LedgerPool.QueryRow(c.t.Context(), `SELECT instance FROM backstitch.tasks t JOIN backstitch.instances i ON i.id = t.instance
-		WHERE connector = $1 AND t.state = 'RUNNING' ORDER BY seen_at DESC LIMIT 1`, c.w.Prefix+connector).Scan(&worker)
-	if _, port, _ := strings.Cut(worker, ":"); err == nil {
+	if worker := c.w.Worker(c.t.Context(), connectorOf[role]); worker != "" {
 		for _, i := range c.instances {
-			if strings.HasSuffix(i.AdminURL(c.t), ":"+port) {
+			if i.Is(c.t, worker) {
 				return i
 			}
 		}
 	}
-	return drawn // nobody has it just now
+	return c.instances[c.random.IntN(len(c.instances))]
 }
 
 // another draws an instance beside one.

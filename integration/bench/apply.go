@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	simulator "github.com/backstitch/backstitch/pipeline/sandbox/stytch"
 )
@@ -25,31 +26,45 @@ func applying(b *bench) {
 	w.Exec(b, fmt.Sprintf("UPDATE users SET hash = '$2a$10$' || substr(translate(hash, 'abcdefghij', 'bcdefghija'), 8) WHERE id <= %d", some))
 	r.caughtUp()
 	b.calls(w.Simulator, from, "new password hash", some, 2)
-	throttled := 0
-	for _, byStatus := range w.Simulator.Counts() {
-		throttled += byStatus[429]
-	}
-	b.report("apply/throttled", float64(throttled), "answers 429", "wanted", 0)
+	b.report("apply/throttled", float64(throttled(w.Simulator)), "answers 429", "wanted", 0)
 }
 
-// calls reports on the calls that came after a number of the journal, and returns
-// the number of the last one.
-func (b *bench) calls(s *simulator.Simulator, after uint64, what string, entities int, wanted float64) uint64 {
-	entries := s.Journal(simulator.Filter{After: after})
-	if len(entries) == 0 {
-		b.Fatalf("%s: no calls", what)
+// throttled counts the answers that say: not so fast.
+func throttled(s *simulator.Simulator) (n int) {
+	for _, byStatus := range s.Counts() {
+		n += byStatus[429]
 	}
-	reads := 0
-	begun, ended := entries[0].Time, entries[0].End
-	for _, e := range entries {
-		if e.Method == "GET" || strings.HasSuffix(string(e.Endpoint), "search") {
-			reads++
-		}
-		if e.Time.Before(begun) {
+	return n
+}
+
+// after selects the calls after a number of the journal.
+func after(seq uint64) simulator.Filter { return simulator.Filter{After: seq} }
+
+// span is from the first call's arrival to the last answer.
+func span(entries []simulator.Entry) (begun, ended time.Time) {
+	for i, e := range entries {
+		if i == 0 || e.Time.Before(begun) {
 			begun = e.Time
 		}
 		if e.End.After(ended) {
 			ended = e.End
+		}
+	}
+	return begun, ended
+}
+
+// calls reports on the calls that came after a number of the journal, and returns
+// the number of the last one.
+func (b *bench) calls(s *simulator.Simulator, from uint64, what string, entities int, wanted float64) uint64 {
+	entries := s.Journal(after(from))
+	if len(entries) == 0 {
+		b.Fatalf("%s: no calls", what)
+	}
+	reads := 0
+	begun, ended := span(entries)
+	for _, e := range entries {
+		if e.Method == "GET" || strings.HasSuffix(string(e.Endpoint), "search") {
+			reads++
 		}
 	}
 	b.report("apply/calls/"+what, float64(len(entries)-reads)/float64(entities), "writes/entity", "the plan's", wanted)

@@ -35,6 +35,9 @@ var benchmarks = []struct {
 	{"apply", applying},
 	{"latency", latency},
 	{"memory", memory},
+	{"cluster/take-over", takeOvers},
+	{"cluster/rate", together},
+	{"cluster/rolling restart", rolling},
 }
 
 // bench is what a benchmark is given.

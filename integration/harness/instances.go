@@ -130,3 +130,20 @@ func (i *Instance) Mend() {
 
 // Servers are the names of what the instance reaches, sorted.
 func (i *Instance) Servers() []string { return slices.Sorted(maps.Keys(i.Wires)) }
+
+// Worker is the instance that runs a task of a connector (source, transform, apply),
+// as the ledger has it; "" while none is known to.
+func (w *World) Worker(ctx context.Context, connector string) string {
+	var worker string
+	// no ledger yet, or nobody: none
+	_ = w.LedgerPool.QueryRow(ctx, `SELECT instance FROM backstitch.tasks t JOIN backstitch.instances i ON i.id = t.instance
+		WHERE connector = $1 AND t.state = 'RUNNING' ORDER BY seen_at DESC LIMIT 1`, w.Prefix+"-"+connector).Scan(&worker)
+	return worker
+}
+
+// Is tells whether the process is an instance by that name, host:port.
+func (p *Process) Is(tb testing.TB, worker string) bool {
+	tb.Helper()
+	_, port, ok := strings.Cut(worker, ":")
+	return ok && strings.HasSuffix(p.AdminURL(tb), ":"+port)
+}
