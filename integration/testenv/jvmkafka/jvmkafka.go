@@ -23,7 +23,7 @@ import (
 	"github.com/backstitch/backstitch/pipeline/sandbox/process"
 )
 
-//go:embed pom.xml server.properties log4j2.properties
+//go:embed pom.xml tools.xml server.properties log4j2.properties
 var files embed.FS
 
 // Version of the broker.
@@ -73,7 +73,7 @@ func StartWith(ctx context.Context, o Options) (*Broker, error) {
 			return nil, ErrNoJVM
 		}
 	}
-	lib, err := jars(ctx)
+	lib, err := jars(ctx, "pom.xml", "kafka-"+Version)
 	if err != nil {
 		return nil, err
 	}
@@ -91,13 +91,13 @@ func StartWith(ctx context.Context, o Options) (*Broker, error) {
 	return b, nil
 }
 
-// jars copies the broker's jars into the user's cache, whole or not at all.
-func jars(ctx context.Context) (string, error) {
+// jars copies the jars that a POM names into the user's cache, whole or not at all.
+func jars(ctx context.Context, file, name string) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		cache = os.TempDir()
 	}
-	lib := filepath.Join(cache, "backstitch", "kafka-"+Version)
+	lib := filepath.Join(cache, "backstitch", name)
 	if _, err := os.Stat(lib); err == nil {
 		return lib, nil
 	}
@@ -109,7 +109,7 @@ func jars(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(tmp)
-	pom, err := files.ReadFile("pom.xml")
+	pom, err := files.ReadFile(file)
 	if err != nil {
 		return "", err
 	}
@@ -119,7 +119,7 @@ func jars(ctx context.Context) (string, error) {
 	cmd := exec.CommandContext(ctx, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib", "-DincludeScope=runtime")
 	cmd.Dir = tmp
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("fetch Kafka %s with mvn: %w: %s", Version, err, tail(out))
+		return "", fmt.Errorf("fetch %s with mvn: %w: %s", name, err, tail(out))
 	}
 	err = os.Rename(filepath.Join(tmp, "lib"), lib)
 	if errors.Is(err, os.ErrExist) { // another test process was faster
