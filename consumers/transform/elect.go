@@ -50,9 +50,9 @@ func (t *Transform) stand(ctx context.Context) (*election, error) {
 	config := t.deps.LedgerConn.Copy()
 	config.RuntimeParams["application_name"] = t.Connector() + " " + t.owner
 	config.RuntimeParams["idle_session_timeout"] = strconv.FormatInt(max(1, t.cfg.Lease.Milliseconds()), 10)
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := t.dial(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the ledger: %w", err)
+		return nil, err
 	}
 	client, err := kgo.NewClient(t.deps.Kafka...)
 	if err != nil {
@@ -221,7 +221,15 @@ func (o *owner) reach(ctx context.Context, reached chan<- struct{}) {
 func (t *Transform) connect(ctx context.Context) (*pgx.Conn, error) {
 	config := t.deps.LedgerConn.Copy()
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = idleInTransaction
-	conn, err := pgx.ConnectConfig(ctx, config)
+	return t.dial(ctx, config)
+}
+
+// dial connects to the ledger, if it answers: what was sent into a partition is not
+// answered for minutes after its end.
+func (t *Transform) dial(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
+	within, cancel := context.WithTimeout(ctx, 2*t.cfg.Lease)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(within, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the ledger: %w", err)
 	}

@@ -30,6 +30,7 @@ type feeder struct {
 	t           testing.TB
 	ctx         context.Context
 	legacy      *pgx.Conn
+	legacyURL   string
 	url         string // of the ledger
 	pool        *pgxpool.Pool
 	prefix      string
@@ -63,13 +64,14 @@ type toasted struct{}
 
 func newFeeder(t testing.TB, ddl string, tables []schemas.Table, mappings ...consumers.Mapping) *feeder {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	f := &feeder{
 		t: t, ctx: ctx, prefix: testenv.Name(t), brokers: testenv.Kafka(t), tables: map[string]*fedTable{}, commit: 0x1000, change: 0x1000,
 		epoch: 1, run: 1, done: map[string]schemas.TableProgress{}, ends: map[string]schemas.TopicEnds{},
 	}
-	legacy, err := pgx.Connect(ctx, testenv.Postgres(t))
+	f.legacyURL = testenv.Postgres(t)
+	legacy, err := pgx.Connect(ctx, f.legacyURL)
 	f.check(err)
 	f.legacy = legacy
 	t.Cleanup(func() { closeConn(legacy) })
@@ -152,8 +154,13 @@ func (f *feeder) topicNames() []string {
 // identify reads the topics' ids, which checkpoints carry.
 func (f *feeder) identify() {
 	f.t.Helper()
-	details, err := f.admin.ListTopics(f.ctx, f.topicNames()...)
-	f.check(err)
+	var details kadm.TopicDetails
+	f.until("the broker that is asked knows the topics", func() (known bool) {
+		var err error
+		details, err = f.admin.ListTopics(f.ctx, f.topicNames()...)
+		f.check(err)
+		return details.Error() == nil
+	})
 	for _, table := range f.tables {
 		f.ends[table.topic] = schemas.TopicEnds{ID: details[table.topic].ID.String(), Ends: make([]int64, 3)}
 	}
@@ -434,7 +441,7 @@ func (f *feeder) stop(tr *Transform) {
 // until polls a condition.
 func (f *feeder) until(what string, done func() bool) {
 	f.t.Helper()
-	deadline := time.NewTimer(40 * time.Second)
+	deadline := time.NewTimer(90 * time.Second)
 	defer deadline.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

@@ -45,24 +45,17 @@ func (c *Cable) Cut(cut bool) {
 	c.cond.Broadcast()
 }
 
-// pass waits until bytes may pass; false at the end.
-func (c *Cable) pass() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for c.cut && !c.ended {
-		c.cond.Wait()
-	}
-	return !c.ended
-}
-
-// Dial connects through the cable. Through one that is cut nobody answers.
+// Dial connects through the cable, which may take until it is mended: a SYN that
+// nobody answers is sent again.
 func (c *Cable) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	c.mu.Lock()
-	cut := c.cut
-	c.mu.Unlock()
-	if cut {
-		<-ctx.Done()
-		return nil, ctx.Err()
+	stop := context.AfterFunc(ctx, func() {
+		c.mu.Lock() // not between a waiter's look and its wait
+		defer c.mu.Unlock()
+		c.cond.Broadcast()
+	})
+	defer stop()
+	if !c.reach(ctx) {
+		return nil, errors.Join(ctx.Err(), net.ErrClosed)
 	}
 	far, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 	if err != nil {
@@ -89,11 +82,21 @@ func (c *Cable) Dial(ctx context.Context, network, addr string) (net.Conn, error
 	return here, nil
 }
 
+// reach waits until it is mended; false when ctx or the test ended.
+func (c *Cable) reach(ctx context.Context) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.cut && !c.ended && ctx.Err() == nil {
+		c.cond.Wait()
+	}
+	return !c.ended && ctx.Err() == nil
+}
+
 func (c *Cable) carry(to, from net.Conn) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		if !c.pass() {
+		if !c.reach(context.Background()) {
 			return
 		}
 		if n > 0 {
