@@ -159,20 +159,26 @@ func sinkOffset(topic string, partition int32, next int64) admin.Offset {
 	}
 }
 
-// AlterOffsets sets the apply connector's next offsets. An LSN of the source is not
-// moved: what lies between would be lost. The transform's offsets belong to its
-// mirror, which would be filled with former rows.
+// AlterOffsets sets the apply connector's next offsets, or has the entities of the
+// transform's records evaluated again from there. An LSN of the source is not moved:
+// what lies between would be lost.
 func (c control) AlterOffsets(ctx context.Context, name string, offsets map[string]map[int32]int64) error {
 	if err := c.altered(name); err != nil {
 		return err
 	}
+	if name == c.connectors[1].name {
+		return offsetsError(AlterTransformOffsets(ctx, c.cfg, c.clients, c.pool, offsets))
+	}
 	return offsetsError(AlterOffsets(ctx, c.cfg, c.clients, c.pool, offsets))
 }
 
-// ResetOffsets sets the apply connector back to the beginning of its topics.
+// ResetOffsets is AlterOffsets to the beginning of the connector's topics.
 func (c control) ResetOffsets(ctx context.Context, name string) error {
 	if err := c.altered(name); err != nil {
 		return err
+	}
+	if name == c.connectors[1].name {
+		return offsetsError(ResetTransformOffsets(ctx, c.cfg, c.clients, c.pool))
 	}
 	return offsetsError(ResetOffsets(ctx, c.cfg, c.clients, c.pool))
 }
@@ -181,14 +187,10 @@ func (c control) ResetOffsets(ctx context.Context, name string) error {
 func (c control) Alterable(name string) error { return c.altered(name) }
 
 func (c control) altered(name string) error {
-	switch slices.Index(c.Names(), name) {
-	case 0:
+	if name == c.connectors[0].name {
 		return fmt.Errorf("%w: moving the position of the slot loses data; `backstitch backfill` reads tables again", admin.ErrNotAltered)
-	case 1:
-		return fmt.Errorf("%w: they move with the rows of the mirror; `backstitch backfill --table` reads a table again", admin.ErrNotAltered)
-	default:
-		return nil
 	}
+	return nil
 }
 
 func offsetsError(err error) error {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/backstitch/backstitch/consumers/apply"
 	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/consumers/transform"
 	"github.com/backstitch/backstitch/internal/spans"
 	"github.com/backstitch/backstitch/pipeline/config"
 	"github.com/backstitch/backstitch/schemas"
@@ -29,6 +30,13 @@ type ReplaySpec struct {
 	Patience time.Duration
 }
 
+// replayWork is the part of a plan that knows its connector.
+type replayWork interface {
+	// Begin carries the replay out.
+	Begin(ctx context.Context) error
+	Close()
+}
+
 // ReplayPlan is what a replay would do. It changes nothing until Run.
 type ReplayPlan struct {
 	Connector    string            `json:"connector"`
@@ -39,6 +47,8 @@ type ReplayPlan struct {
 	// Records that are gone through again, and the entities that they are about.
 	Records int64 `json:"records"`
 	ledger.Selected
+	// Changes is, of the transform, what evaluating the entities again would change.
+	Changes *transform.Difference `json:"changes,omitempty"`
 	// Reads are fresh reads of Stytch, Calls what is to be written as far as the ledger
 	// knows, Hours both at the rate limit.
 	Reads int64   `json:"reads"`
@@ -52,23 +62,32 @@ type ReplayPlan struct {
 	spec    ReplaySpec
 	resumes bool // what a replay that died left stopped
 	stopped stopped
-	apply   *apply.Replay
+	work    replayWork
 }
 
-// PlanReplay looks at what replaying the apply connector would do.
-func PlanReplay(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Pool, spec ReplaySpec) (*ReplayPlan, error) {
+// newPlan begins the plan of a connector's replay.
+func newPlan(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Pool, connector string, spec ReplaySpec) (*ReplayPlan, error) {
 	p := &ReplayPlan{
-		Connector: apply.Group(cfg.Name), Organization: spec.Organization, Force: spec.Force, Rate: float64(cfg.Stytch.RateLimit),
+		Connector: connector, Organization: spec.Organization, Force: spec.Force, Rate: float64(cfg.Stytch.RateLimit),
 		Stops: spec.Organization == "" || spec.Force, spec: spec,
 	}
-	p.stopped = stopped{cfg: cfg, clients: c, pool: pool, connector: p.Connector, patience: spec.Patience}
-	former, died, err := ledger.Former(ctx, pool, p.Connector)
+	p.stopped = stopped{cfg: cfg, clients: c, pool: pool, connector: connector, patience: spec.Patience}
+	former, died, err := ledger.Former(ctx, pool, connector)
 	if err != nil {
 		return nil, err
 	}
 	p.Target, p.resumes = former, died
 	if died {
 		p.Notices = append(p.Notices, "a former replay died and left the connector stopped; this one goes on from there")
+	}
+	return p, nil
+}
+
+// PlanReplay looks at what replaying the apply connector would do.
+func PlanReplay(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Pool, spec ReplaySpec) (*ReplayPlan, error) {
+	p, err := newPlan(ctx, cfg, c, pool, apply.Group(cfg.Name), spec)
+	if err != nil {
+		return nil, err
 	}
 	current, err := groupOffsets(ctx, c.Kafka, p.Connector)
 	if err != nil {
@@ -83,13 +102,24 @@ func PlanReplay(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpo
 	if spec.Organization != "" {
 		p.Partitions = only(p.Partitions, schemas.Partition([]byte(spec.Organization), cfg.Kafka.Topics.Partitions))
 	}
-	p.apply, err = apply.PlanReplay(ctx, applyConfig(cfg), apply.Deps{Ledger: pool, Kafka: c.Kafka}, p.spans(), spec.Organization, spec.Force)
+	r, err := apply.PlanReplay(ctx, applyConfig(cfg), apply.Deps{Ledger: pool, Kafka: c.Kafka}, p.spans(), spec.Organization, spec.Force)
 	if err != nil {
 		return nil, err
 	}
-	p.Records, p.Selected, p.Reads, p.Calls = p.apply.Records, p.apply.Selected, p.apply.Reads, p.apply.Calls
+	p.work = applyWork{r, p}
+	p.Records, p.Selected, p.Reads, p.Calls = r.Records, r.Selected, r.Reads, r.Calls
 	p.Hours = float64(p.Reads+p.Calls) / p.Rate / 3600
 	return p, nil
+}
+
+// applyWork sets the apply connector back.
+type applyWork struct {
+	*apply.Replay
+	plan *ReplayPlan
+}
+
+func (w applyWork) Begin(ctx context.Context) error {
+	return w.Replay.Begin(ctx, w.plan.spans(), w.plan.Organization)
 }
 
 // only keeps one partition number, in which an organization's records are.
@@ -113,20 +143,19 @@ func (p *ReplayPlan) spans() []spans.Span {
 // Run carries the plan out: it stops the connector, waits until nobody runs it, sets
 // it back, and gives it its former target again, also after an error and when ctx
 // ends. It returns the target that stands then. Of one organization, without force,
-// nothing is stopped: its entities are made due.
+// nothing is stopped: its entities are made due, or evaluated again.
 func (p *ReplayPlan) Run(ctx context.Context) (ledger.Target, error) {
-	work := func(ctx context.Context) error { return p.apply.Begin(ctx, p.spans(), p.Organization) }
 	if !p.Stops {
-		return p.Target, work(ctx)
+		return p.Target, p.work.Begin(ctx)
 	}
-	return p.stopped.while(ctx, p.spec.Command, p.spec.By, work)
+	return p.stopped.while(ctx, p.spec.Command, p.spec.By, p.work.Begin)
 }
 
 // Empty says that there is nothing to do.
 func (p *ReplayPlan) Empty() bool { return p.Records == 0 && !p.resumes }
 
 // Close frees what the plan holds.
-func (p *ReplayPlan) Close() { p.apply.Close() }
+func (p *ReplayPlan) Close() { p.work.Close() }
 
 func groupOffsets(ctx context.Context, kafka []kgo.Opt, group string) (map[string]map[int32]int64, error) {
 	client, err := kgo.NewClient(kafka...)

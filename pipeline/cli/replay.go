@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,19 +11,21 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/pipeline"
+	"github.com/backstitch/backstitch/pipeline/config"
 )
 
 func (a *app) replay() *cobra.Command {
 	parent := &cobra.Command{
 		Use: "replay", Short: "Go through topics again, safely on a running cluster", Args: noArgs,
-		RunE: func(*cobra.Command, []string) error { return usage(fmt.Errorf("replay: want apply")) },
+		RunE: func(*cobra.Command, []string) error { return usage(fmt.Errorf("replay: want apply or transform")) },
 	}
-	parent.AddCommand(a.replayApply())
+	parent.AddCommand(a.replayApply(), a.replayTransform())
 	return parent
 }
 
@@ -139,19 +142,7 @@ func (a *app) replayApply() *cobra.Command {
 			return err
 		},
 		RunE: a.within(&path, func(cmd *cobra.Command, s *session, _ []string) error {
-			spec := pipeline.ReplaySpec{
-				ReplayFrom: from, Organization: f.organization, Force: f.force, Patience: f.timeout, By: operator(), Command: given(cmd),
-			}
-			p, err := pipeline.PlanReplay(cmd.Context(), s.cfg, s.clients, s.pool, spec)
-			var bad *pipeline.BadReplay
-			if errors.As(err, &bad) {
-				return usage(err)
-			}
-			if err != nil {
-				return err
-			}
-			defer p.Close()
-			return a.carryOut(cmd, p, &f)
+			return a.planned(cmd, s, &f, from, pipeline.PlanReplay)
 		}),
 	}
 	configFlag(cmd, &path)
@@ -159,6 +150,25 @@ func (a *app) replayApply() *cobra.Command {
 	cmd.Flags().BoolVar(&f.force, "force", false, "compare each entity with a fresh read of Stytch, and repair")
 	return cmd
 }
+
+// planned looks at a replay, and carries it out.
+func (a *app) planned(cmd *cobra.Command, s *session, f *replayFlags, from pipeline.ReplayFrom, plan planner) error {
+	p, err := plan(cmd.Context(), s.cfg, s.clients, s.pool, pipeline.ReplaySpec{
+		ReplayFrom: from, Organization: f.organization, Force: f.force, Patience: f.timeout, By: operator(), Command: given(cmd),
+	})
+	var bad *pipeline.BadReplay
+	if errors.As(err, &bad) {
+		return usage(err)
+	}
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return a.carryOut(cmd, p, f)
+}
+
+// planner is pipeline.PlanReplay or PlanTransformReplay.
+type planner func(context.Context, *config.Config, *pipeline.Clients, *pgxpool.Pool, pipeline.ReplaySpec) (*pipeline.ReplayPlan, error)
 
 // given is the command as it is recorded: without what only says how to print or
 // which file, and without the organization's key.
@@ -221,6 +231,8 @@ func (a *app) replayed(p *pipeline.ReplayPlan, f *replayFlags, done bool, target
 	}
 	switch {
 	case !done:
+	case p.Changes != nil:
+		fmt.Fprintln(a.out, evaluatedAgain(p, target))
 	case !p.Stops:
 		fmt.Fprintf(a.out, "the entities of organization %s are due; nothing was stopped\n", p.Organization)
 	case target == ledger.TargetRunning:
@@ -248,6 +260,21 @@ func printPlan(out io.Writer, p *pipeline.ReplayPlan) error {
 	line := func(name string, n int64, note string) {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", name, grouped(n), note)
 	}
+	if p.Changes != nil {
+		transformLines(line, p)
+	} else {
+		applyLines(line, p)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if p.Stops {
+		fmt.Fprintf(out, "%s is stopped in all instances while this is set, and is %s again after\n", p.Connector, p.Target)
+	}
+	return nil
+}
+
+func applyLines(line func(name string, n int64, note string), p *pipeline.ReplayPlan) {
 	what := "gone through again"
 	if p.Organization != "" {
 		what = "of organization " + p.Organization + "; the group's offsets stay"
@@ -267,13 +294,6 @@ func printPlan(out io.Writer, p *pipeline.ReplayPlan) error {
 		line("fresh reads", p.Reads, "what they find changed is repaired: one or two calls more for each")
 	}
 	line("API calls", p.Reads+p.Calls, fmt.Sprintf("about %.1f hours at %g/s", p.Hours, p.Rate))
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	if p.Stops {
-		fmt.Fprintf(out, "%s is stopped in all instances while this is set, and is %s again after\n", p.Connector, p.Target)
-	}
-	return nil
 }
 
 // grouped writes a number with commas between thousands.

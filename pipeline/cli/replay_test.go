@@ -5,10 +5,12 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/consumers/transform"
 	"github.com/backstitch/backstitch/pipeline"
 )
 
@@ -60,6 +62,15 @@ func TestReplayUsage(t *testing.T) {
 		{"apply", "--to-earliest", "--topic", "t:x"},
 		{"apply", "--to-earliest", "-o", "yaml"},
 		{"apply", "--to-earliest"}, // no file
+		{"transform"},
+		{"transform", "--force", "--to-earliest"},
+		{"transform", "--to-offset", "1"},
+		{"transform", "--rebuild", "--to-earliest"},
+		{"transform", "--rebuild", "--organization", "3"},
+		{"transform", "--rebuild", "--topic", "t"},
+		{"transform", "--rebuild", "-o", "json"},
+		{"transform", "--rebuild", "-o", "yaml"},
+		{"transform", "--rebuild"}, // no file
 		{"nothing"},
 		{},
 	} {
@@ -113,6 +124,67 @@ unknown            1          not in the ledger; nothing is done about them
 fresh reads        1,234,560  what they find changed is repaired: one or two calls more for each
 API calls          1,234,564  about 5.7 hours at 60/s
 acme-apply is stopped in all instances while this is set, and is RUNNING again after
+`
+	if err != nil || out.String() != want {
+		t.Errorf("shown, %v:\n%s\nwant:\n%s", err, out.String(), want)
+	}
+}
+
+func TestTransformPlanIsShown(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	p := &pipeline.ReplayPlan{
+		Connector: "acme-transform", Stops: true, Target: ledger.TargetPaused,
+		Partitions: []pipeline.ReplayPartition{{Topic: "acme.public.users", Partition: 0, Current: 120, New: 100, End: 130}},
+		Records:    20, Selected: ledger.Selected{Entities: 31, Differ: 3}, Changes: &transform.Difference{Entities: 31, Differ: 3, Appear: 1, Vanish: 1},
+		Calls: 2, Rate: 60,
+	}
+	want := `TOPIC              PARTITION  CURRENT-OFFSET  NEW-OFFSET  LOG-END-OFFSET
+acme.public.users  0          120             100         130
+
+records    20  read again; the offsets stay
+entities   31  that they touch, evaluated again
+differ     3   from the stored desired state: 1 appear, 1 vanish, 0 cannot be evaluated
+API calls  2   about 0.0 hours at 60/s; the deletes of those that vanish wait for consent
+acme-transform is stopped in all instances while this is set, and is PAUSED again after
+`
+	if err := printPlan(&out, p); err != nil || out.String() != want {
+		t.Errorf("shown, %v:\n%s\nwant:\n%s", err, out.String(), want)
+	}
+	p.Organization, p.Stops = "3", false
+	for target, want := range map[ledger.Target]string{ledger.TargetRunning: "organization 3", ledger.TargetPaused: "organization 3"} {
+		if got := evaluatedAgain(p, target); !strings.Contains(got, want) {
+			t.Errorf("at %s: %s", target, got)
+		}
+	}
+	p.Stops = true
+	for target, want := range map[ledger.Target]string{ledger.TargetRunning: "goes on", ledger.TargetStopped: "is STOPPED, as it was before"} {
+		if got := evaluatedAgain(p, target); !strings.Contains(got, want) {
+			t.Errorf("at %s: %s", target, got)
+		}
+	}
+}
+
+func TestRebuildIsShown(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	err := printRebuild(&out, &pipeline.RebuildPlan{
+		Connector: "acme-transform", Tables: []pipeline.RebuildTable{{Table: "public.teams", Rows: 20}, {Table: "public.users", Rows: -1}},
+		Notices: []string{"no instance runs; the next `backstitch run` reads the source"},
+	})
+	if err == nil {
+		err = printDifference(&out, &ledger.Compared{Entities: 1234567, Differ: 216003, Appear: 1, Vanish: 2, Failed: 1}, 60)
+	}
+	want := `TABLE         ROWS
+public.teams  about 20
+public.users  unknown
+note: no instance runs; the next ` + "`backstitch run`" + ` reads the source
+
+the source is read again from a new slot, as its next epoch, into a mirror beside the old one. From then until the mirrors
+are swapped acme-transform evaluates no change; there is no way back to the old mirror, which misses what comes meanwhile
+entities   1,234,567  of the new mirror and the ledger
+differ     216,003    from the stored desired state: 1 appear, 2 vanish, 1 cannot be evaluated
+API calls  216,000    one for each at least, about 1.0 hours at 60/s; the deletes of those that vanish wait for consent
 `
 	if err != nil || out.String() != want {
 		t.Errorf("shown, %v:\n%s\nwant:\n%s", err, out.String(), want)

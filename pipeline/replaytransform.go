@@ -1,0 +1,145 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/backstitch/backstitch/consumers/apply"
+	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/consumers/transform"
+	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/backstitch/backstitch/pipeline/config"
+	"github.com/backstitch/backstitch/schemas"
+)
+
+// PlanTransformReplay looks at what evaluating the entities of source records again
+// would do. The transform's offsets stay where they are: they belong to the mirror,
+// which must never go back in time (docs/decisions/0019).
+func PlanTransformReplay(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Pool, spec ReplaySpec) (*ReplayPlan, error) {
+	p, err := newPlan(ctx, cfg, c, pool, cfg.Name+"-transform", spec)
+	if err != nil {
+		return nil, err
+	}
+	deps, err := replayDeps(ctx, cfg, c, pool)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.transformPartitions(ctx, c, pool, deps); err != nil {
+		return nil, err
+	}
+	r, err := transform.FindReplay(ctx, deps, p.spans(), spec.Organization)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.compare(ctx, cfg, pool, r); err != nil {
+		r.Close()
+		return nil, err
+	}
+	p.work = r
+	return p, nil
+}
+
+// replayDeps learns what the mapping reads. It must be the accepted one: another
+// one's keys mean other entities (hazard C23).
+func replayDeps(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Pool) (d transform.ReplayDeps, err error) {
+	if err := ledger.SameDigest(ctx, pool, cfg.Digest()); err != nil {
+		return d, err
+	}
+	plan, err := compile(ctx, cfg, c)
+	if err != nil {
+		return d, err
+	}
+	conn, err := c.ConnectSource(ctx, cfg.Name+"-replay")
+	if err != nil {
+		return d, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	captured, err := Captured(ctx, conn, cfg.Source.Tables)
+	return transform.ReplayDeps{
+		Ledger: pool, Kafka: c.Kafka, Schema: c.Registry.Schema, Plan: plan, Captured: captured,
+		Prefix: cfg.Kafka.Topics.Prefix, Logger: slog.New(slog.DiscardHandler),
+	}, err
+}
+
+// transformPartitions finds the records: of the tables that the mapping reads, up to
+// where the mirror stands.
+func (p *ReplayPlan) transformPartitions(ctx context.Context, c *Clients, pool *pgxpool.Pool, d transform.ReplayDeps) (err error) {
+	current, err := mirrorOffsets(ctx, pool, d.Prefix)
+	if err != nil {
+		return err
+	}
+	var moved []string
+	p.Partitions, moved, err = p.spec.resolve(ctx, c.Kafka, dataTopics(d), current)
+	p.Notices = append(p.Notices, moved...)
+	return err
+}
+
+func dataTopics(d transform.ReplayDeps) (topics []string) {
+	for table := range d.Plan.Columns {
+		topics = append(topics, schemas.DataTopic(d.Prefix, table))
+	}
+	slices.Sort(topics)
+	return topics
+}
+
+// mirrorOffsets are the next offsets that the mirror is filled from.
+func mirrorOffsets(ctx context.Context, pool *pgxpool.Pool, prefix string) (map[string]map[int32]int64, error) {
+	rows, err := pool.Query(ctx, "SELECT topic, partition, next_offset FROM backstitch.offsets WHERE prefix = $1", prefix)
+	at := map[string]map[int32]int64{}
+	if err == nil {
+		var topic string
+		var partition int32
+		var next int64
+		_, err = pgx.ForEachRow(rows, []any{&topic, &partition, &next}, func() error {
+			if at[topic] == nil {
+				at[topic] = map[int32]int64{}
+			}
+			at[topic][partition] = next
+			return nil
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the transform's offsets: %w", redact.SQLError(err))
+	}
+	return at, nil
+}
+
+// compare evaluates what was found, without storing it, and foresees its calls.
+func (p *ReplayPlan) compare(ctx context.Context, cfg *config.Config, pool *pgxpool.Pool, r *transform.Replay) error {
+	d, quiet, err := r.Compare(ctx, cfg.Kafka.Topics.Partitions)
+	if err != nil {
+		return err
+	}
+	p.Records, p.Changes, p.Entities, p.Differ = r.Records, &d, d.Entities, d.Differ
+	if !quiet {
+		p.Notices = append(p.Notices, "the transform had changes to evaluate at all times; what differs for them is counted too")
+	}
+	if len(r.Unrouted) > 0 {
+		p.Notices = append(p.Notices, fmt.Sprintf("no route tells the entities of %s: a sweep compares all of them, within %s", strings.Join(r.Unrouted, ", "), cfg.Sweep))
+	}
+	if r.Misfits > 0 {
+		p.Notices = append(p.Notices, fmt.Sprintf("%d images do not fit the columns of today; the rows of today stand for them", r.Misfits))
+	}
+	changes, err := r.Changes(ctx, apply.ForecastAtMost)
+	if err != nil {
+		return err
+	}
+	wanted := make([]apply.Wanted, len(changes))
+	for i, c := range changes {
+		wanted[i] = apply.Wanted{Key: c.Key, Desired: c.Desired}
+	}
+	if p.Calls, err = apply.Forecast(ctx, applyConfig(cfg), pool, wanted); err != nil {
+		return err
+	}
+	if n, all := int64(len(wanted)), d.Differ-d.Vanish-d.Failed; n > 0 && n < all {
+		p.Calls = p.Calls * all / n
+	}
+	p.Hours = float64(p.Calls) / p.Rate / 3600
+	return nil
+}
