@@ -4,14 +4,16 @@ import (
 	"context"
 	"time"
 
-	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/pipeline/admin"
 )
 
+// lookAge is how old a look at the lag may be in a status: many viewers share one.
+const lookAge = time.Second
+
 // Status is what Observe sees, with what only this process knows of its connectors.
 func (p *Pipeline) Status(ctx context.Context) admin.Status {
-	s := Observe(ctx, p.cfg, p.clients, p.pool)
+	s := observe(ctx, p.cfg, p.pool, p.lag.Latest(ctx, lookAge))
 	now := ledger.Cluster{Now: s.Time}
 	for i, c := range p.connectors {
 		if s.Connectors[i].State == string(ledger.TargetPaused) || s.Connectors[i].State == string(ledger.TargetStopped) {
@@ -34,10 +36,6 @@ func (p *Pipeline) Status(ctx context.Context) admin.Status {
 		}
 	}
 	s.Apply.CallsPerSecond = p.calls.observe(s.Time, s.Apply.Calls)
-	waiting := s.Entities.Total(consumers.Pending) + s.Entities.Total(consumers.Deferred)
-	if s.Apply.CallsPerSecond > 0 {
-		s.Apply.ETASeconds = float64(waiting) / s.Apply.CallsPerSecond
-	}
 	return s
 }
 

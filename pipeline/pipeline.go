@@ -18,8 +18,10 @@ import (
 	"github.com/backstitch/backstitch/consumers/apply"
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/consumers/transform"
+	"github.com/backstitch/backstitch/internal/stage"
 	"github.com/backstitch/backstitch/pipeline/admin"
 	"github.com/backstitch/backstitch/pipeline/config"
+	"github.com/backstitch/backstitch/pipeline/lag"
 	"github.com/backstitch/backstitch/pipeline/preflight"
 	"github.com/backstitch/backstitch/pipeline/telemetry"
 	"github.com/backstitch/backstitch/producers/capture"
@@ -53,7 +55,9 @@ type Pipeline struct {
 	source atomic.Pointer[capture.Source]
 	apply  atomic.Pointer[apply.Apply]
 	admin  *admin.Server
-	calls  rate // of API calls
+	lag    *lag.Poller
+	looks  *stage.Stage // of lag
+	calls  rate         // of API calls
 	// quit and over are of the supervisor.
 	quit  context.CancelFunc
 	over  sync.WaitGroup
@@ -154,6 +158,13 @@ func (p *Pipeline) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s: admin.tls: %w", p.cfg.Where("admin.tls"), err)
 	}
+	reader, err := NewLagReader(p.cfg, p.clients, p.pool)
+	if err != nil {
+		return err
+	}
+	p.lag = lag.NewPoller(reader)
+	p.looks = stage.New("lag", p.lag.Run)
+	p.looks.Start(ctx)
 	p.admin, err = admin.Listen(admin.Options{
 		Listen: p.cfg.Admin.Listen, Token: p.cfg.Admin.Token.Reveal(), TLS: secure, Version: p.instance.Version,
 		Collect: p.Status, Metrics: p.gatherer(), Control: control{p}, Ledger: p.pool, Instance: func() string { return p.instance.ID }, Ready: p.ready, Live: p.live, LogLevel: p.logLevel,
@@ -178,7 +189,7 @@ func (p *Pipeline) Start(ctx context.Context) error {
 // gatherer joins the process's metrics with those of the stages that run.
 func (p *Pipeline) gatherer() prometheus.Gatherers {
 	cluster := prometheus.NewRegistry()
-	cluster.MustRegister(newClusterMetrics(p.pool, p.connectors))
+	cluster.MustRegister(newClusterMetrics(p.pool, p.connectors), p.lag)
 	all := prometheus.Gatherers{p.metrics, cluster}
 	for _, c := range p.connectors {
 		all = append(all, c)
@@ -227,6 +238,11 @@ func (p *Pipeline) Stop(ctx context.Context) error {
 		if err := p.admin.Stop(stop); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			errs = append(errs, err)
 		}
+	}
+	if p.looks != nil {
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		errs = append(errs, p.looks.Stop(stop))
 	}
 	p.clients.Stytch.Close()
 	p.pool.Close()

@@ -41,15 +41,20 @@ type Summary struct {
 	// part of its count in Counts too.
 	Calls []Count `json:"-"`
 	// AppliedPerSecond is how many entities became as desired, by the whole cluster,
-	// over RateWindow.
+	// over the last RateWindow.
 	AppliedPerSecond float64 `json:"applied_per_second"`
 	// OldestPending is the source's commit time of the oldest live change that is
 	// not applied, nil when there is none.
 	OldestPending *time.Time `json:"oldest_pending,omitempty"`
 }
 
-// RateWindow is how far back Summary.AppliedPerSecond looks.
-const RateWindow = 30 * time.Second
+// RateWindow is how far back Summary.AppliedPerSecond looks. Where the first of what
+// it sees is younger, as after a start, the rate is over that time, but of no less
+// than rateAtLeast.
+const (
+	RateWindow  = 30 * time.Second
+	rateAtLeast = 5 * time.Second
+)
 
 // Waiting is how many entities wait for their turn, a time or another entity.
 func (s Summary) Waiting() int64 { return s.Total(consumers.Pending) + s.Total(consumers.Deferred) }
@@ -78,19 +83,24 @@ func (s Summary) Total(status consumers.Status) (n int64) {
 func Summarize(ctx context.Context, q Querier) (Summary, error) {
 	var s Summary
 	rows, err := q.Query(ctx, `SELECT kind, lane, status, coalesce(reason, ''), desired IS NULL, count(*),
-			count(*) FILTER (WHERE applied_at > now() - $1::interval)
+			count(*) FILTER (WHERE applied_at > now() - $1::interval),
+			coalesce(extract(epoch FROM now() - min(applied_at) FILTER (WHERE applied_at > now() - $1::interval)), 0)::float8
 		FROM backstitch.entities GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5`, RateWindow)
+	var lately int64
+	elapsed := rateAtLeast.Seconds()
 	if err == nil {
 		s.Counts, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Count, err error) {
-			var lately int64
-			err = row.Scan(&c.Kind, &c.Lane, &c.Status, &c.Reason, &c.Gone, &c.Count, &lately)
-			s.AppliedPerSecond += float64(lately) / RateWindow.Seconds()
+			var n int64
+			var since float64
+			err = row.Scan(&c.Kind, &c.Lane, &c.Status, &c.Reason, &c.Gone, &c.Count, &n, &since)
+			lately, elapsed = lately+n, max(elapsed, since)
 			return c, err
 		})
 	}
 	if err != nil {
 		return Summary{}, fmt.Errorf("count entities: %w", redact.SQLError(err))
 	}
+	s.AppliedPerSecond = float64(lately) / elapsed
 	if s.Calls, err = calls(ctx, q); err != nil {
 		return Summary{}, err
 	}

@@ -21,7 +21,10 @@ func (a *app) status() *cobra.Command {
 		Args:    noArgs,
 		PreRunE: func(*cobra.Command, []string) error { return oneOf("--output", output, "text", "json") },
 		RunE: a.within(&path, func(cmd *cobra.Command, s *session, _ []string) error {
-			status := pipeline.Observe(cmd.Context(), s.cfg, s.clients, s.pool)
+			status, err := pipeline.Observe(cmd.Context(), s.cfg, s.clients, s.pool)
+			if err != nil {
+				return err
+			}
 			if output == "json" {
 				e := json.NewEncoder(a.out)
 				e.SetIndent("", "  ")

@@ -162,10 +162,10 @@ func (r *Reader) committed(ctx context.Context, t *topics, groups *[]group) erro
 	return nil
 }
 
-// lag sums a topic up: its age is the oldest partition's. Bytes and seconds are
-// absent when they are of one of the partitions.
+// lag sums a topic up. Its bytes are absent when a partition's are, its age is the
+// oldest that is known of what lags.
 func (g group) lag() admin.Lag {
-	l := admin.Lag{Group: g.name, Topic: g.topic, Lane: g.lane, Bytes: new(int64), Seconds: new(float64)}
+	l := admin.Lag{Group: g.name, Topic: g.topic, Lane: g.lane, Bytes: new(int64)}
 	for _, p := range g.parts {
 		l.Partitions = append(l.Partitions, admin.LagPartition{
 			Partition: p.partition, CurrentOffset: max(p.next, p.start), LogEndOffset: p.end, Records: p.records(), Bytes: p.bytes, Seconds: p.seconds,
@@ -176,9 +176,12 @@ func (g group) lag() admin.Lag {
 		} else if l.Bytes != nil {
 			*l.Bytes += *p.bytes
 		}
-		if p.seconds != nil && l.Seconds != nil {
-			*l.Seconds = max(*l.Seconds, *p.seconds)
+		if p.records() > 0 && p.seconds != nil && (l.Seconds == nil || *p.seconds > *l.Seconds) {
+			l.Seconds = new(*p.seconds)
 		}
+	}
+	if l.Records == 0 {
+		l.Seconds = new(float64)
 	}
 	return l
 }
