@@ -26,6 +26,11 @@ const (
 // members with full metadata stays below it.
 const maxResponse = 32 << 20
 
+// unsentFor is how long the kernel goes on sending a request that nobody acknowledges:
+// well below the settle time, after which a call of unknown outcome counts as over
+// (hazard A2; apply's Config.Settle, 30 s).
+const unsentFor = 15 * time.Second
+
 // Fields is a request body by Stytch's field names. A name that is absent leaves
 // the field alone, nil is sent as null, and a zero value is sent as it is.
 type Fields map[string]any
@@ -91,7 +96,7 @@ func New(o Options) *Client {
 		o.Now = time.Now
 	}
 	if o.Dial == nil {
-		o.Dial = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext
+		o.Dial = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second, Control: boundUnsent}).DialContext
 	}
 	c := &Client{opts: o, base: strings.TrimRight(o.BaseURL, "/")}
 	// One request per connection at a time, so that a connection has one write
