@@ -22,6 +22,8 @@ type shape struct {
 	offsets []Offset
 	set     []string
 	err     error // of every question
+	// known offsets; nil: all are.
+	known func(topic string, partition int32, at int64) bool
 }
 
 func (s *shape) Names() []string { return []string{"x-source", "x-transform", "x-apply"} }
@@ -61,8 +63,15 @@ func (s *shape) Alterable(name string) error {
 	return nil
 }
 
-func (s *shape) AlterOffsets(_ context.Context, name string, _ map[string]map[int32]int64) error {
-	return s.ResetOffsets(context.Background(), name)
+func (s *shape) AlterOffsets(ctx context.Context, name string, offsets map[string]map[int32]int64) error {
+	for topic, partitions := range offsets {
+		for partition, at := range partitions {
+			if s.known != nil && !s.known(topic, partition, at) {
+				return ErrBadOffsets
+			}
+		}
+	}
+	return s.ResetOffsets(ctx, name)
 }
 
 func (s *shape) ResetOffsets(_ context.Context, name string) error {

@@ -3,6 +3,7 @@ package admin
 import (
 	_ "embed"
 	"net/http"
+	"sync"
 
 	"github.com/goccy/go-yaml"
 )
@@ -13,17 +14,17 @@ import (
 var openapiYAML []byte
 
 // openapiJSON is the same document; a test reads it.
-func openapiJSON() []byte {
+var openapiJSON = sync.OnceValue(func() []byte {
 	b, err := yaml.YAMLToJSON(openapiYAML)
 	if err != nil {
 		return nil
 	}
 	return b
-}
+})
 
-func serveDocument(contentType string, body []byte) http.HandlerFunc {
+func serveDocument(contentType string, body func() []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
-		w.Write(body)
+		w.Write(body())
 	}
 }

@@ -42,13 +42,18 @@ func running() Status {
 			{ID: "etl-2:8710", Version: "v1.4.0", State: "RUNNING", StartedAt: since, SeenAt: now, Alive: true},
 			{ID: "etl-3:8710", Version: "v1.4.1", State: "STANDBY_DIGEST", StartedAt: since, SeenAt: now, Alive: true},
 		},
-		Source: &Source{Epoch: 1, CommitLSN: "16/B374D848", EndLSN: "16/B374D878", CommitTime: now.Add(-1400 * time.Millisecond), SlotActive: true, ConfirmedLSN: "16/B374C0A8", RetainedBytes: 50_700_000, WALStatus: "reserved"},
+		Source: &Source{Epoch: 1, CommitLSN: "16/B374D848", EndLSN: "16/B374D878", CommitTime: now.Add(-1400 * time.Millisecond), SlotActive: true, ConfirmedLSN: "16/B374C0A8", RestartLSN: "16/B06D0000", RetainedBytes: 50_700_000, SlotLagBytes: 6_096, SlotLagSeconds: new(1.4), WALStatus: "reserved"},
 		Backfill: []Table{
-			{Table: "public.teams", Rows: 20_412, Estimate: 20_000, Done: true}, {Table: "public.users", Rows: 812_450, Estimate: 1_200_000}, {Table: "public.team_members", Rows: 0, Estimate: 2_450_000},
+			{Table: "public.teams", Rows: 20_412, Estimate: 20_000, Done: true}, {Table: "public.users", Rows: 812_450, Estimate: 1_200_000, RowsPerSecond: new(5_100.0), ETASeconds: new(76.0)}, {Table: "public.team_members", Rows: 0, Estimate: 2_450_000},
 		},
 		Transform: Transform{Phase: "following", EvaluatedLSN: "16/B374C0A8", Audits: []Audit{}},
-		Lag:       []Lag{{Topic: "acme.public.users", Records: 318}, {Topic: "acme.checkpoints", Records: 2}, {Topic: "acme.apply.live", Records: 12}, {Topic: "acme.apply.backfill", Records: 1_284_117}},
-		Apply:     Apply{CallsPerSecond: 58.4, Calls: 190_000, ETASeconds: 21_900},
+		Lag: []Lag{
+			{Group: "acme-transform", Topic: "acme.public.users", Records: 318, Bytes: new(int64(51_000)), Seconds: new(0.6)},
+			{Group: "acme-transform", Topic: "acme.checkpoints", Records: 2, Seconds: new(0.2)},
+			{Group: "acme-apply", Topic: "acme.apply.live", Lane: "live", Records: 12, Bytes: new(int64(960)), Seconds: new(0.3)},
+			{Group: "acme-apply", Topic: "acme.apply.backfill", Lane: "backfill", Records: 1_284_117, Bytes: new(int64(64_000_000)), Seconds: new(2_700.0)},
+		},
+		Apply: Apply{CallsPerSecond: 58.4, Calls: 190_000, ETASeconds: 21_900},
 	}
 	for p := range 12 {
 		s.Connectors[2].Tasks = append(s.Connectors[2].Tasks, task("acme-apply", p, fmt.Sprintf("etl-%d:8710", 1+p/6)))
@@ -100,7 +105,7 @@ func anHour(s *Series) {
 		wave := 1 + 0.25*math.Sin(x/17) + 0.08*math.Sin(x*1.7)
 		v := map[string]float64{
 			seriesSourceRate: 4200 * wave, seriesTransformRate: 3900 * wave, seriesApplyRate: 58 + 3*math.Sin(x/5),
-			seriesSlotBytes: 52e6 * wave, seriesSourceRecords: 300 * wave, seriesLive: 14 * wave, seriesBackfill: 1.5e6 - 600*x,
+			seriesSlotBytes: 9e6 * wave, seriesSlotRetained: 52e6 * wave, seriesSlotSeconds: 1.8 * wave, seriesSourceSeconds: 0.5 * wave * wave, seriesSourceRecords: 300 * wave, seriesLive: 14 * wave, seriesBackfill: 1.5e6 - 600*x,
 			seriesFreshnessP50: 0.18 * wave, seriesFreshnessP99: 0.9 * wave * wave, seriesWaiting: 1.6e6 - 650*x, seriesParked: 3 * x, seriesInFlight: 12,
 		}
 		if i > 200 && i < 215 { // the ledger did not answer

@@ -29,7 +29,9 @@ const (
 	seriesApplyRate     = "apply_calls_per_second"
 	seriesSlotBytes     = "slot_lag_bytes"
 	seriesSlotSeconds   = "slot_lag_seconds"
+	seriesSlotRetained  = "slot_retained_bytes"
 	seriesSourceRecords = "source_topics_records"
+	seriesSourceSeconds = "source_topics_lag_seconds"
 	seriesLive          = "apply_live_records"
 	seriesBackfill      = "apply_backfill_records"
 	seriesFreshnessP50  = "freshness_p50_seconds"
@@ -40,7 +42,7 @@ const (
 )
 
 var seriesNames = []string{
-	seriesSourceRate, seriesTransformRate, seriesApplyRate, seriesSlotBytes, seriesSlotSeconds, seriesSourceRecords, seriesLive,
+	seriesSourceRate, seriesTransformRate, seriesApplyRate, seriesSlotBytes, seriesSlotSeconds, seriesSlotRetained, seriesSourceRecords, seriesSourceSeconds, seriesLive,
 	seriesBackfill, seriesFreshnessP50, seriesFreshnessP99, seriesWaiting, seriesInFlight, seriesParked,
 }
 
@@ -122,7 +124,10 @@ func (s *Series) add(at int64, values map[string]float64) {
 // fromStatus takes what is known of the whole pipeline.
 func fromStatus(st Status, values map[string]float64) {
 	if st.Source != nil && st.Source.WALStatus != "" {
-		values[seriesSlotBytes] = float64(st.Source.RetainedBytes)
+		values[seriesSlotBytes], values[seriesSlotRetained] = float64(st.Source.SlotLagBytes), float64(st.Source.RetainedBytes)
+		if st.Source.SlotLagSeconds != nil {
+			values[seriesSlotSeconds] = *st.Source.SlotLagSeconds
+		}
 	}
 	for _, l := range st.Lag {
 		name := seriesSourceRecords
@@ -135,9 +140,12 @@ func fromStatus(st Status, values map[string]float64) {
 			continue // one record per Kafka transaction: not what anybody waits for
 		}
 		values[name] += float64(l.Records)
+		if name == seriesSourceRecords && l.Seconds != nil { // the oldest of all topics
+			values[seriesSourceSeconds] = max(values[seriesSourceSeconds], *l.Seconds)
+		}
 	}
 	if st.Entities.Counts != nil {
-		values[seriesWaiting] = float64(st.Entities.Total(consumers.Pending) + st.Entities.Total(consumers.Deferred))
+		values[seriesWaiting] = float64(st.Entities.Waiting())
 		values[seriesInFlight] = float64(st.Entities.InFlight)
 		values[seriesParked] = float64(st.Entities.Total(consumers.Parked) + st.Entities.Total(consumers.Blocked))
 	}

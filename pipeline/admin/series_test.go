@@ -60,11 +60,11 @@ func TestSeriesRatesAndFreshnessAreOfTheLastInterval(t *testing.T) {
 	w.latency.WithLabelValues("live").Observe(3) // in (1.6, 3.2]
 	w.latency.WithLabelValues("backfill").Observe(80_000)
 	w.status = Status{
-		Source: &Source{RetainedBytes: 4096, WALStatus: "reserved"},
+		Source: &Source{RetainedBytes: 4096, SlotLagBytes: 1024, SlotLagSeconds: new(2.5), WALStatus: "reserved"},
 		Lag: []Lag{
-			{Topic: "acme.public.users", Records: 7},
-			{Topic: "acme.public.teams", Records: 5},
-			{Topic: "acme.checkpoints", Records: 99},
+			{Topic: "acme.public.users", Records: 7, Seconds: new(1.5)},
+			{Topic: "acme.public.teams", Records: 5, Seconds: new(8.5)},
+			{Topic: "acme.checkpoints", Records: 99, Seconds: new(60.0)},
 			{Topic: "acme.apply.live", Records: 3},
 			{Topic: "acme.apply.backfill", Records: 900},
 		},
@@ -76,7 +76,7 @@ func TestSeriesRatesAndFreshnessAreOfTheLastInterval(t *testing.T) {
 
 	got := s.after(0)
 	for name, want := range map[string]float64{
-		seriesSourceRate: 123, seriesApplyRate: 45, seriesSlotBytes: 4096, seriesSourceRecords: 12, seriesLive: 3, seriesBackfill: 900,
+		seriesSourceRate: 123, seriesApplyRate: 45, seriesSlotBytes: 1024, seriesSlotRetained: 4096, seriesSlotSeconds: 2.5, seriesSourceRecords: 12, seriesSourceSeconds: 8.5, seriesLive: 3, seriesBackfill: 900,
 		seriesWaiting: 15, seriesInFlight: 2, seriesParked: 6,
 	} {
 		if v := float64(got.Values[name][0]); v != want {

@@ -3,20 +3,6 @@ import { $, each, h, text, attribute } from "./dom.js";
 import { count, duration, none, percent, plural, words } from "./format.js";
 import { entities, total } from "./model.js";
 
-const pace = new Map(); // table -> [{at, rows}] of the last minute
-
-// eta is in seconds, by the server's word or else by what the last minute read.
-function eta(t, now) {
-  if (t.done) return null;
-  if (t.eta_seconds) return t.eta_seconds;
-  const seen = pace.get(t.table) || [];
-  seen.push({ at: now, rows: t.rows });
-  while (seen.length > 2 && now - seen[0].at > 60) seen.shift();
-  pace.set(t.table, seen);
-  const speed = (t.rows - seen[0].rows) / (now - seen[0].at);
-  return speed > 0 && t.estimate > t.rows ? (t.estimate - t.rows) / speed : null;
-}
-
 function bar() {
   const [name, figures, left] = [h("span", { class: "what" }), h("span", { class: "figures" }), h("span", { class: "left" })];
   const progress = h("progress", { max: 1 });
@@ -40,11 +26,10 @@ const empty = h("p", { class: "empty" }, "Nothing was read yet. The first run re
 
 export function showBackfill(status) {
   if (!bars.isConnected) $("backfill-body").append(bars, empty);
-  const now = new Date(status.time) / 1000;
   const tables = status.backfill || [];
   const list = tables.map((t) => {
     const of = Math.max(t.estimate, t.rows);
-    const left = eta(t, now);
+    const left = t.eta_seconds ?? null;
     return {
       key: t.table, name: t.table, at: t.rows, of, done: t.done,
       figures: t.done ? `${plural(t.rows, "row")}` : `${count(t.rows)} of about ${plural(of, "row")}`,

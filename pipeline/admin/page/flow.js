@@ -1,7 +1,7 @@
 // The way of the data: four stores, and the three connectors that carry it on.
 import { $, attribute, each, h, text } from "./dom.js";
 import { bytes, count, duration, none, rate, short } from "./format.js";
-import { entities, isBackfill, isLive, isSource, lagOf, total } from "./model.js";
+import { ageOf, entities, isBackfill, isLive, isSource, lagOf, total } from "./model.js";
 import { chip } from "./state.js";
 
 // A store shows its name and a few facts, the first of them large.
@@ -63,19 +63,19 @@ function stores(status, history) {
   const age = behind(status);
   return [
     ["Postgres", "the legacy database", {
-      value: src ? bytes(src.slot_lag_bytes ?? src.retained_bytes) : none, label: "WAL kept for the slot",
+      value: src ? bytes(src.retained_bytes) : none, label: "WAL kept for the slot",
       rows: [
         { name: "Slot", value: src ? slotState(src) : "not made yet", bad: src && (!src.slot_active || ["unreserved", "lost"].includes(src.wal_status)) },
+        { name: "Lag", value: src?.wal_status ? `${bytes(src.slot_lag_bytes)}, ${duration(src.slot_lag_seconds)}` : none },
         { name: "Confirmed", value: src?.confirmed_lsn || none, mono: true },
-        { name: "Last commit", value: age === null ? none : `${duration(age)} ago` },
       ],
     }],
     ["Source topics", "Kafka", {
       value: count(lagOf(status, isSource)), label: "records to read",
       rows: [
         { name: "Reached", value: src?.commit_lsn || none, mono: true },
-        { name: "Epoch", value: src ? String(src.epoch) : none },
-        { name: "Tables", value: String((status.backfill || []).length || none) },
+        { name: "Last commit", value: age === null ? none : `${duration(age)} ago` },
+        { name: "Oldest to read", value: duration(ageOf(status, isSource)) },
       ],
     }],
     ["Ledger", "desired and applied", {

@@ -63,6 +63,11 @@ export const lagOf = (status, ends) => {
   const found = (status.lag || []).filter((l) => ends(l.topic));
   return found.length ? found.reduce((n, l) => n + l.records, 0) : null;
 };
+// ageOf is the age of the oldest record that was not processed, 0 when all were.
+export const ageOf = (status, ends) => {
+  const known = (status.lag || []).filter((l) => ends(l.topic) && typeof l.seconds === "number");
+  return known.length ? Math.max(...known.map((l) => l.seconds)) : null;
+};
 export const isLive = (topic) => topic.endsWith(".apply.live");
 export const isBackfill = (topic) => topic.endsWith(".apply.backfill");
 export const isSource = (topic) => !isLive(topic) && !isBackfill(topic) && !topic.endsWith(".checkpoints");

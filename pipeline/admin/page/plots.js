@@ -13,9 +13,9 @@ const plotted = [
   { title: "Transform", lines: [["transform_records_per_second", "rows"]], format: perSecond("rows/s"), axis: short },
   { title: "Apply", lines: [["apply_calls_per_second", "calls"]], format: perSecond("calls/s"), axis: short },
   { title: "Freshness", lines: [["freshness_p50_seconds", "p50"], ["freshness_p99_seconds", "p99"]], format: duration, axis: duration },
-  { title: "Slot lag", lines: [["slot_lag_bytes", "WAL"]], format: bytes, axis: bytes, binary: true },
+  { title: "Slot", lines: [["slot_lag_bytes", "lag"], ["slot_retained_bytes", "kept"]], format: bytes, axis: bytes, binary: true },
   { title: "Records to read", lines: [["source_topics_records", "topics"], ["apply_live_records", "live lane"]], format: whole, axis: short, whole: true },
-  { title: "Backfill lane", lines: [["apply_backfill_records", "records"]], format: whole, axis: short, whole: true },
+  { title: "Time behind", lines: [["slot_lag_seconds", "slot"], ["source_topics_lag_seconds", "topics"]], format: duration, axis: duration },
   { title: "Entities", lines: [["entities_waiting", "waiting"], ["entities_parked", "parked"]], format: whole, axis: short, whole: true },
 ];
 
