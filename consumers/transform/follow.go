@@ -46,6 +46,9 @@ func (o *owner) follow(ctx context.Context, stopping <-chan struct{}) error {
 // next is the checkpoint to go to and the control records on the way; nil when
 // there is none yet, or one waits for a person.
 func (o *owner) next(ctx context.Context) (target *feedItem, before []*control, err error) {
+	if err := o.overhear(ctx); err != nil {
+		return nil, nil, err
+	}
 	var feed []feedItem
 	if err := o.reader.peek(func(f []feedItem, _ int64) { feed = append(feed, f...) }); err != nil {
 		return nil, nil, err
@@ -109,6 +112,11 @@ func (o *owner) waits(ctx context.Context, c *control) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("admit a control record: %w", redact.SQLError(err))
 	}
+	if !waits && !c.done && c.Kind == schemas.ControlColumns && o.tables[c.Table] != nil {
+		if waits, err = o.awaitsSource(ctx, c); err != nil {
+			return false, err
+		}
+	}
 	o.asked[c.offset] = waits
 	return waits, nil
 }
@@ -134,7 +142,10 @@ func (o *owner) note(feed []feedItem, held *control) {
 		if newest != nil {
 			s.Newest = positionOf(newest)
 		}
+		s.Catalogue = o.survey.status()
 		switch {
+		case held != nil && held.Kind == schemas.ControlColumns:
+			s.Doing, s.Held = "waiting for the source: "+o.survey.waits, nil
 		case held != nil:
 			s.Doing = "waiting for a person's consent"
 			s.Held = &stage.Held{
@@ -149,6 +160,9 @@ func (o *owner) note(feed []feedItem, held *control) {
 			s.Doing, s.Held = "filling; the mapping waits until "+o.unread+" was read for the first time", nil
 		default:
 			s.Doing, s.Held = o.state.phase, nil
+		}
+		if c := s.Catalogue; c != nil {
+			s.Doing += "; the source cannot be reached since " + clock(c.UnreachableSince) + ", its catalogue of " + clock(c.ReadAt) + " is used"
 		}
 	})
 }
@@ -264,7 +278,10 @@ func (o *owner) fill(ctx context.Context, b *batch, endLSN schemas.LSN) error {
 	started := time.Now()
 	done, err := o.filler.fill(ctx, b, endLSN)
 	if err != nil && redact.SQLState(err) == "22P02" && ctx.Err() == nil { // perhaps an enum's new label (hazard C19)
-		if err := o.describe(ctx, o.backfill); err != nil {
+		if err := o.refresh(ctx, "a value does not fit its type in the ledger: an enum may have a new label"); err != nil {
+			return err
+		}
+		if err := o.shape(ctx, o.backfill); err != nil {
 			return err
 		}
 		done, err = o.filler.fill(ctx, b, endLSN)

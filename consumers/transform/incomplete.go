@@ -65,8 +65,8 @@ func (o *owner) unattributable(ctx context.Context) (*stage.Held, error) {
 	}
 	o.filler.incomplete = len(tables) > 0
 	for _, t := range tables {
-		for i := range o.deps.Plan.Mappings {
-			m := &o.deps.Plan.Mappings[i]
+		for i := range o.plan.Mappings {
+			m := &o.plan.Mappings[i]
 			if attributable(m, t) {
 				continue
 			}

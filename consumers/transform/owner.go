@@ -28,6 +28,8 @@ type owner struct {
 	reader *reader
 	admin  *kadm.Client
 	tables map[schemas.Table]*mirrorTable
+	plan   *Plan // what the mapping reads, as of survey.known
+	survey survey
 	mirror *mirror
 	filler *filler
 	mapper *evaluator
@@ -47,6 +49,8 @@ type owner struct {
 	unread string
 	// backfill is the number of the backfill run that the target checkpoint knows.
 	backfill int64
+	// aside runs what ends with the owner, beside its loop.
+	aside func(do func(context.Context))
 	// remap: another mapping was accepted since the last pass.
 	remap bool
 }
@@ -64,7 +68,7 @@ func (t *Transform) newOwner(ctx context.Context, lock *election) (*owner, error
 		return nil, err
 	}
 	o := &owner{
-		Transform: t, log: t.log.With("term", s.term), lock: lock, conn: conn, state: s, reached: -1, asked: map[int64]bool{},
+		Transform: t, plan: t.deps.Plan, log: t.log.With("term", s.term), lock: lock, conn: conn, state: s, reached: -1, asked: map[int64]bool{},
 		ids: map[string]string{}, mirror: &mirror{conn: conn, term: s.term, log: t.log}, admin: kadm.NewClient(lock.kafka),
 	}
 	t.set(func(st *Status) {
@@ -117,7 +121,8 @@ func (o *owner) work(ctx context.Context, group *errgroup.Group, stopping <-chan
 	if err := o.open(ctx); err != nil {
 		return err
 	}
-	group.Go(func() error { o.reader.run(ctx); return nil })
+	o.aside = func(do func(context.Context)) { group.Go(func() error { do(ctx); return nil }) }
+	o.aside(o.reader.run)
 	if err := o.prepare(ctx, stopping); err != nil || isClosed(stopping) {
 		return err
 	}
@@ -148,7 +153,10 @@ func (o *owner) prepare(ctx context.Context, stopping <-chan struct{}) error {
 	if err := o.checkTopics(ctx, newest); err != nil {
 		return err
 	}
-	if err := o.describe(ctx, newest.Backfill.Run); err != nil {
+	if err := o.consult(ctx, max(newest.Source.Epoch, o.state.epoch)); err != nil {
+		return err
+	}
+	if err := o.shape(ctx, newest.Backfill.Run); err != nil {
 		return err
 	}
 	if err := o.equip(ctx); err != nil {
@@ -162,7 +170,7 @@ func (o *owner) prepare(ctx context.Context, stopping <-chan struct{}) error {
 // equip makes what works on the mirror as it is now described.
 func (o *owner) equip(ctx context.Context) (err error) {
 	if o.teller == nil {
-		if o.mapper, o.teller, err = o.assemble(o.state.term); err != nil {
+		if o.mapper, o.teller, err = o.assemble(o.plan, o.state.term); err != nil {
 			return err
 		}
 		o.evaluating.Store(o.mapper)
@@ -174,7 +182,7 @@ func (o *owner) equip(ctx context.Context) (err error) {
 	if _, err := o.conn.Exec(ctx, "DISCARD TEMP"); err != nil {
 		return fmt.Errorf("drop the staging tables: %w", redact.SQLError(err))
 	}
-	o.filler, err = newFiller(ctx, o.conn, o.state.term, o.cfg.Prefix, o.ids, newRouter(o.deps.Plan, o.cfg.KeyTimeout, o.log))
+	o.filler, err = newFiller(ctx, o.conn, o.state.term, o.cfg.Prefix, o.ids, newRouter(o.plan, o.cfg.KeyTimeout, o.log))
 	if err == nil {
 		o.filler.touching = o.state.phase == phaseFollowing
 	}
@@ -215,13 +223,9 @@ func (o *owner) newestCheckpoint(ctx context.Context, stopping <-chan struct{}) 
 	}
 }
 
-// describe reads the source's catalogue and makes the mirror follow it.
-func (o *owner) describe(ctx context.Context, run int64) error {
-	captured, err := o.deps.Describe(ctx)
-	if err != nil {
-		return fmt.Errorf("describe the captured tables: %w", err)
-	}
-	tables, err := mirrorTables(o.cfg.Prefix, captured, o.deps.Plan)
+// shape makes the mirror follow the source's catalogue.
+func (o *owner) shape(ctx context.Context, run int64) error {
+	tables, err := mirrorTables(o.cfg.Prefix, o.survey.known.Captured, o.plan)
 	if err != nil {
 		return err
 	}
@@ -232,7 +236,7 @@ func (o *owner) describe(ctx context.Context, run int64) error {
 	for name, t := range tables { // the reader knows them by their address
 		o.tables[name].types, o.tables[name].indexes, o.tables[name].needs = t.types, t.indexes, t.needs
 	}
-	return o.mirror.ensure(ctx, o.tables, o.deps.Plan.Extensions, o.filledBefore, run)
+	return o.mirror.ensure(ctx, o.tables, o.plan.Extensions, o.filledBefore, run)
 }
 
 // filledBefore reports whether something of a topic is in the mirror.

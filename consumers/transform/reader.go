@@ -34,8 +34,9 @@ type reader struct {
 
 	mu struct {
 		sync.Mutex
-		feed []feedItem
-		head int64 // offset after the last delivered record of the checkpoints
+		feed   []feedItem
+		newest schemas.Version // up to it the stream is known
+		head   int64           // offset after the last delivered record of the checkpoints
 		// settled: the loop is done with every checkpoint that it has taken from the feed.
 		settled bool
 		parts   map[topicPartition]*part
@@ -216,8 +217,11 @@ func (r *reader) acceptCheckpoints(records []*kgo.Record, end int64) error {
 		}
 		switch {
 		case item.checkpoint != nil:
+			p := item.checkpoint.Position.Version
+			r.mu.newest = later(r.mu.newest, schemas.EndOf(p.Epoch, p.Commit))
 			r.mu.feed = appendCheckpoint(r.mu.feed, item)
 		case item.control != nil:
+			r.mu.newest = later(r.mu.newest, item.control.Version)
 			r.mu.feed = append(r.mu.feed, item)
 		}
 	}
@@ -312,6 +316,20 @@ func (r *reader) peek(look func(feed []feedItem, head int64)) error {
 	defer r.mu.Unlock()
 	look(r.mu.feed, r.mu.head)
 	return r.mu.err
+}
+
+// newest is up to where the stream is known: what stands there is committed.
+func (r *reader) newest() schemas.Version {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mu.newest
+}
+
+func later(a, b schemas.Version) schemas.Version {
+	if b.Compare(a) > 0 {
+		return b
+	}
+	return a
 }
 
 // reached forgets the feed up to an offset.

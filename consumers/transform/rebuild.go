@@ -21,6 +21,9 @@ func (o *owner) renew(ctx context.Context, c *schemas.Checkpoint) error {
 	if o.state.epoch == 0 || epoch <= o.state.epoch {
 		return nil
 	}
+	if err := o.reread(ctx, schemas.Version{Epoch: epoch}, fmt.Sprintf("its tables may have changed before epoch %d", epoch)); err != nil {
+		return err
+	}
 	err := pgx.BeginFunc(ctx, o.conn, func(tx pgx.Tx) error {
 		if err := fence(ctx, tx, o.state.term); err != nil {
 			return err
@@ -40,7 +43,7 @@ func (o *owner) renew(ctx context.Context, c *schemas.Checkpoint) error {
 	o.log.Warn("the source was read again under a new epoch; a new mirror is filled beside the old one", "connector", o.Connector(), "epoch", epoch)
 	o.state.phase, o.state.epoch, o.blocked, o.shown = phaseRebuilding, epoch, nil, nil
 	o.beside(true)
-	if err := o.describe(ctx, c.Backfill.Run); err != nil {
+	if err := o.shape(ctx, c.Backfill.Run); err != nil {
 		return err
 	}
 	return o.equip(ctx)

@@ -39,7 +39,7 @@ func (o *owner) obey(ctx context.Context, c *schemas.Checkpoint, before []*contr
 func (o *owner) changeColumns(ctx context.Context, t *mirrorTable, ctl *control, c *schemas.Checkpoint) error {
 	progress := c.Backfill.Tables[t.table.String()]
 	complete := progress.Run > 0 && progress.Point > ctl.Version.Commit
-	if err := o.describe(ctx, progress.Run); err != nil {
+	if err := o.shape(ctx, progress.Run); err != nil { // waits has made sure of the catalogue
 		return err
 	}
 	read := slices.DeleteFunc(slices.Clone(ctl.Columns), func(c string) bool { return !slices.Contains(t.columns, c) })
@@ -135,8 +135,8 @@ func (o *owner) evaluateAt(ctx context.Context, c *schemas.Checkpoint) (err erro
 // it that is there, entities would vanish (hazard C4, invariant 7). A table that is
 // read again is whole meanwhile, because its rows are written at their place.
 func (o *owner) neverRead(c *schemas.Checkpoint) string {
-	for i := range o.deps.Plan.Mappings {
-		for _, table := range o.deps.Plan.Mappings[i].Reads {
+	for i := range o.plan.Mappings {
+		for _, table := range o.plan.Mappings[i].Reads {
 			progress, known := c.Backfill.Tables[table.String()]
 			if _, written := c.Topics[schemas.DataTopic(o.cfg.Prefix, table)]; known && !progress.Done && progress.Run == 0 || !known && !written {
 				return table.String()
@@ -155,7 +155,7 @@ func (o *owner) evaluated(ctx context.Context, at Position) error {
 		}
 		_, err := tx.Exec(ctx, `UPDATE backstitch.transform SET phase = $2, digest = $3, evaluated_epoch = $4, evaluated_commit_lsn = $5,
 			evaluated_end_lsn = $6, evaluated_commit_at = $7, evaluated_at = now() WHERE prefix = $1`,
-			o.cfg.Prefix, phaseFollowing, o.deps.Plan.Digest(), at.Epoch, int64(at.CommitLSN), int64(at.EndLSN), commitTime(at))
+			o.cfg.Prefix, phaseFollowing, o.plan.Digest(), at.Epoch, int64(at.CommitLSN), int64(at.EndLSN), commitTime(at))
 		return err
 	})
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 // recreated (hazard S22), an offset gone, or tombstones that may be (hazard C10).
 func (o *owner) checkTopics(ctx context.Context, newest *schemas.Checkpoint) error {
 	topics := []string{o.reader.checkpoints}
-	for table := range o.deps.Plan.Columns {
+	for table := range o.plan.Columns {
 		topics = append(topics, schemas.DataTopic(o.cfg.Prefix, table))
 	}
 	details, starts, err := o.lookTopicsUp(ctx, topics, newest)

@@ -55,6 +55,9 @@ type Status struct {
 	Written int64 `json:"written"`
 	// RowsPerSecond is the rate of records read over the last fills.
 	RowsPerSecond float64 `json:"rows_per_second"`
+	// Catalogue says which catalogue of the source is used while the source cannot be
+	// reached; nil while it can.
+	Catalogue *CatalogueStatus `json:"catalogue,omitempty"`
 	// Passes are the newest passes over the whole mapping of each cause, the newest
 	// first: what audits found different, which routes may miss changes, and how many
 	// rows have no whole key.
@@ -139,7 +142,9 @@ func (t *Transform) run(ctx context.Context, stopping <-chan struct{}) error {
 	for {
 		err := t.turn(ctx, stopping)
 		doing := "waiting to try again"
+		pause := t.cfg.Standby
 		var digest *ledger.DigestError
+		var away *sourceAwayError
 		switch {
 		case err == nil || isClosed(stopping):
 			return ignoreCancelled(err)
@@ -147,6 +152,9 @@ func (t *Transform) run(ctx context.Context, stopping <-chan struct{}) error {
 			t.log.Warn("another instance took the transform over; standing by", "connector", t.Connector())
 		case errors.As(err, &digest): // hazard C23
 			doing = "standing by: another mapping was accepted"
+		case errors.As(err, &away):
+			doing, pause = "waiting for the source: "+away.waits, max(pause, look)
+			t.log.Warn("the transform waits for its source; another instance may know more", "connector", t.Connector(), "error", redact.SQLError(err))
 		case transient(err):
 			t.log.Warn("the transform lost a server and starts again", "connector", t.Connector(), "error", redact.SQLError(err))
 		default:
@@ -162,7 +170,7 @@ func (t *Transform) run(ctx context.Context, stopping <-chan struct{}) error {
 			return ctx.Err()
 		case <-stopping:
 			return nil
-		case <-time.After(t.cfg.Standby):
+		case <-time.After(pause):
 		}
 	}
 }
