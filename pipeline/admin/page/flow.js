@@ -63,7 +63,7 @@ function stores(status, history) {
   const age = behind(status);
   return [
     ["Postgres", "the legacy database", {
-      value: src ? bytes(src.retained_bytes) : none, label: "WAL kept for the slot",
+      value: src ? bytes(src.retained_bytes) : none, label: "of WAL kept",
       rows: [
         { name: "Slot", value: src ? slotState(src) : "not made yet", bad: src && (!src.slot_active || ["unreserved", "lost"].includes(src.wal_status)) },
         { name: "Lag", value: src?.wal_status ? `${bytes(src.slot_lag_bytes)}, ${duration(src.slot_lag_seconds)}` : none },
