@@ -153,7 +153,8 @@ func (a *Apply) serve(ctx context.Context, stopping <-chan struct{}) error {
 		err = errors.Join(err, late)
 	default:
 	}
-	return errors.Join(err, group.leave(context.WithoutCancel(ctx)))
+	group.leave(context.WithoutCancel(ctx))
+	return err
 }
 
 // halt begins the drain: no new turns, no waiting for the budget.

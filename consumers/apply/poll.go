@@ -33,6 +33,7 @@ func Group(name string) string { return name + "-apply" }
 type group struct {
 	*Apply
 	client *kgo.Client
+	end    context.CancelFunc // of everything that the client still does
 
 	mu       sync.Mutex
 	assigned map[schemas.Lane]map[int32]*offsets
@@ -87,7 +88,9 @@ func (a *Apply) join() (*group, error) {
 		topics = append(topics, schemas.ApplyTopic(a.cfg.Prefix, lane))
 		g.assigned[lane] = map[int32]*offsets{}
 	}
-	opts := append(slices.Clone(a.seeds),
+	life, end := context.WithCancel(context.Background())
+	g.end = end
+	opts := append(slices.Clone(a.seeds), kgo.WithContext(life),
 		kgo.ConsumerGroup(Group(a.cfg.Name)), kgo.ConsumeTopics(topics...), kgo.Balancers(kgo.RangeBalancer()),
 		// the least that brokers take by default (group.min.session.timeout.ms): it is how long a killed instance's partitions stand still;
 		// who is thrown out for being slow meets its successor's leases
@@ -98,22 +101,29 @@ func (a *Apply) join() (*group, error) {
 		kgo.FetchMaxBytes(8<<20), kgo.FetchMaxWait(250*time.Millisecond))
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
+		end()
 		return nil, fmt.Errorf("apply: join the consumer group: %w", err)
 	}
 	g.client = client
 	return g, nil
 }
 
+// leaveTime bounds how long an instance takes leave of Kafka.
+const leaveTime = 10 * time.Second
+
 // leave commits what has ended and leaves the group.
-func (g *group) leave(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+// What could not be committed costs a second reading, no call (invariant 5).
+func (g *group) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, leaveTime)
 	defer cancel()
-	err := g.client.CommitMarkedOffsets(ctx)
-	g.client.CloseAllowingRebalance()
-	if err != nil {
-		return fmt.Errorf("apply: commit offsets: %w", err)
+	defer g.end()
+	// A commit waits for the one before it and closing for an answer, whatever ctx says:
+	// only the end of the client's own context bounds them.
+	defer context.AfterFunc(ctx, g.end)()
+	if err := g.client.CommitMarkedOffsets(ctx); err != nil {
+		g.log.Warn("the last offsets were not committed: these wake-ups are read again", "error", err)
 	}
-	return nil
+	g.client.CloseAllowingRebalance()
 }
 
 // poll turns records into wanted turns.
