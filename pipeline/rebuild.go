@@ -95,17 +95,20 @@ func (p *RebuildPlan) estimate(ctx context.Context) error {
 }
 
 // Begin asks for the source to be read again, with a consent open in by's name. The
-// consent comes first: what dies between has asked a question too many, and never
-// swaps without a look.
+// consent comes first: what dies between never swaps without a look, and the next
+// command asks the source. It may ask twice where one died just after it had; then
+// the source is read twice.
 func (p *RebuildPlan) Begin(ctx context.Context, by string) (err error) {
-	var begun bool
-	if p.Rebuild, begun, err = ledger.AskRebuild(ctx, p.pool, by, p.epoch); err != nil {
+	if p.Rebuild, err = ledger.AskRebuild(ctx, p.pool, by, p.epoch); err != nil {
 		return err
 	}
-	if !begun && p.epoch > p.Rebuild.AfterEpoch {
+	if p.Rebuild.Requested || p.epoch > p.Rebuild.AfterEpoch {
 		return nil // it is being read, or was
 	}
-	return capture.RequestBackfill(ctx, p.clients.Kafka, p.cfg.Kafka.Topics.Prefix, nil)
+	if err := capture.RequestBackfill(ctx, p.clients.Kafka, p.cfg.Kafka.Topics.Prefix, nil); err != nil {
+		return err
+	}
+	return ledger.RequestedRebuild(ctx, p.pool, p.Rebuild)
 }
 
 // Await returns when the difference is known, or the mirrors are swapped already.

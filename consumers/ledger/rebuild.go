@@ -24,7 +24,9 @@ type Rebuild struct {
 	AskedAt   time.Time `json:"asked_at"`
 	// AfterEpoch: a mirror of a later epoch of the source is meant.
 	AfterEpoch uint32 `json:"after_epoch"`
-	Approved   bool   `json:"approved"`
+	// Requested: the source was asked to read again.
+	Requested bool `json:"requested"`
+	Approved  bool `json:"approved"`
 	// Compared is nil until the new mirror is complete.
 	Compared *Compared `json:"compared,omitempty"`
 	Swapped  bool      `json:"swapped"`
@@ -43,10 +45,10 @@ type Compared struct {
 	Failed int64 `json:"cannot_be_evaluated"`
 }
 
-// AskRebuild records a request, or returns the one that is open: then begun is false.
+// AskRebuild records a request, or returns the one that is open.
 // Its consent is open from now on; approved before the difference is known, the new
 // mirror is swapped in without a look.
-func AskRebuild(ctx context.Context, pool *pgxpool.Pool, by string, epoch uint32) (r *Rebuild, begun bool, err error) {
+func AskRebuild(ctx context.Context, pool *pgxpool.Pool, by string, epoch uint32) (r *Rebuild, err error) {
 	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "LOCK TABLE backstitch.rebuilds IN SHARE ROW EXCLUSIVE MODE"); err != nil {
 			return redact.SQLError(err)
@@ -59,19 +61,18 @@ func AskRebuild(ctx context.Context, pool *pgxpool.Pool, by string, epoch uint32
 		if err != nil {
 			return err
 		}
-		begun = true
 		r = &Rebuild{ConsentID: consent.ID, AskedBy: by, AfterEpoch: epoch}
 		err = tx.QueryRow(ctx, "INSERT INTO backstitch.rebuilds (consent_id, asked_by, after_epoch) VALUES ($1, $2, $3) RETURNING asked_at",
 			consent.ID, by, epoch).Scan(&r.AskedAt)
 		return redact.SQLError(err)
 	})
 	if err != nil {
-		return nil, false, fmt.Errorf("ask for a rebuild: %w", err)
+		return nil, fmt.Errorf("ask for a rebuild: %w", err)
 	}
-	return r, begun, nil
+	return r, nil
 }
 
-const selectRebuilds = `SELECT r.consent_id, r.asked_by, r.asked_at, r.after_epoch, c.approved_at IS NOT NULL, r.swapped_at IS NOT NULL,
+const selectRebuilds = `SELECT r.consent_id, r.asked_by, r.asked_at, r.after_epoch, r.requested, c.approved_at IS NOT NULL, r.swapped_at IS NOT NULL,
 		r.compared_at IS NOT NULL, coalesce(r.epoch, 0), coalesce(r.commit_lsn, 0), coalesce(r.entities, 0),
 		coalesce(r.differ, 0), coalesce(r.appear, 0), coalesce(r.vanish, 0), coalesce(r.failed, 0)
 	FROM backstitch.rebuilds r JOIN backstitch.consents c ON c.id = r.consent_id`
@@ -81,7 +82,7 @@ func scanRebuild(row pgx.Row) (*Rebuild, error) {
 	var c Compared
 	var compared bool
 	var lsn int64
-	err := row.Scan(&r.ConsentID, &r.AskedBy, &r.AskedAt, &r.AfterEpoch, &r.Approved, &r.Swapped,
+	err := row.Scan(&r.ConsentID, &r.AskedBy, &r.AskedAt, &r.AfterEpoch, &r.Requested, &r.Approved, &r.Swapped,
 		&compared, &c.Epoch, &lsn, &c.Entities, &c.Differ, &c.Appear, &c.Vanish, &c.Failed)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
@@ -103,6 +104,15 @@ func OpenRebuild(ctx context.Context, q Querier) (*Rebuild, error) {
 // GetRebuild reads a request by its consent; nil when there is none.
 func GetRebuild(ctx context.Context, q Querier, consent int64) (*Rebuild, error) {
 	return scanRebuild(q.QueryRow(ctx, selectRebuilds+" WHERE r.consent_id = $1", consent))
+}
+
+// RequestedRebuild records that the source was asked to read again.
+func RequestedRebuild(ctx context.Context, q Querier, r *Rebuild) error {
+	if _, err := q.Exec(ctx, "UPDATE backstitch.rebuilds SET requested = true WHERE consent_id = $1", r.ConsentID); err != nil {
+		return fmt.Errorf("record that a rebuild was requested: %w", redact.SQLError(err))
+	}
+	r.Requested = true
+	return nil
 }
 
 // ShowRebuild records what the new mirror would change, and puts it into the question.

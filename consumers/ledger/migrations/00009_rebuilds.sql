@@ -7,6 +7,7 @@ CREATE TABLE backstitch.rebuilds (
     asked_by    text        NOT NULL,
     after_epoch int         NOT NULL,           -- a mirror of a later epoch is meant
     asked_at    timestamptz NOT NULL DEFAULT now(),
+    requested   boolean     NOT NULL DEFAULT false, -- the source was asked to read again
     -- what the new mirror, complete at a position, would change; NULL before
     epoch       int,
     commit_lsn  bigint,
