@@ -22,7 +22,7 @@ func TestRebuild(t *testing.T) {
 	w.Exec(t, "UPDATE users SET name = 'Nobody saw it' WHERE id = 3") // in two teams
 	w.Exec(t, "DELETE FROM team_members WHERE id = (SELECT min(id) FROM team_members WHERE user_id = 4)")
 	p, _, _ := w.Run(t), w.Run(t), w.Run(t)
-	harness.Eventually(t, time.Minute, "the source to be held", func() bool { return w.Status(t).Connectors[0].Held })
+	harness.Eventually(t, 2*time.Minute, "the source to be held", func() bool { return w.Status(t).Connectors[0].Held })
 	seq := w.Simulator.Seq()
 
 	out := w.Output(t, "replay", "transform", "--rebuild", "--dry-run")
@@ -37,10 +37,10 @@ func TestRebuild(t *testing.T) {
 		"the source is read again": func() bool { return w.Phase() == "rebuilding" },
 	} {
 		r := w.Start(t, "replay", "transform", "--rebuild", "--yes", "-c", w.Config)
-		harness.Eventually(t, time.Minute, what, done)
+		harness.Eventually(t, 2*time.Minute, what, done)
 		r.Kill()
 	}
-	harness.Eventually(t, time.Minute, "the difference is shown by the status", func() bool {
+	harness.Eventually(t, 2*time.Minute, "the difference is shown by the status", func() bool {
 		c := w.Status(t).Connectors[1]
 		return c.Held && strings.Contains(c.Trace, "backstitch approve") && strings.Contains(c.Trace, "3 differ, 0 of them appear and 1 vanish")
 	})
@@ -60,7 +60,7 @@ func TestRebuild(t *testing.T) {
 	if epoch := ledgerText(w, "SELECT max(epoch)::text FROM backstitch.transform"); epoch < "2" || w.Phase() != "following" {
 		t.Errorf("afterwards the phase is %s in epoch %s", w.Phase(), epoch)
 	}
-	w.CaughtUp(t, time.Minute)
+	w.CaughtUp(t, 2*time.Minute)
 	if r := w.Clean(t); len(r.Awaiting) != 1 || deletes(w) != 0 {
 		t.Errorf("%d await consent, %d deletes were sent", len(r.Awaiting), deletes(w))
 	}
@@ -69,7 +69,7 @@ func TestRebuild(t *testing.T) {
 		t.Errorf("the question is %s", question)
 	}
 	w.Output(t, "approve", id)
-	harness.Eventually(t, time.Minute, "the delete is sent", func() bool { return len(w.Compare(t).Awaiting) == 0 })
+	harness.Eventually(t, 2*time.Minute, "the delete is sent", func() bool { return len(w.Compare(t).Awaiting) == 0 })
 	harness.NothingAside(t, w.Clean(t))
 	if n := deletes(w); n != 1 {
 		t.Errorf("%d deletes", n)

@@ -40,7 +40,7 @@ const desiredStates = `SELECT md5(string_agg(kind || org_key || key || revision 
 
 func nothingTouched(t *testing.T, w *harness.World) {
 	t.Helper()
-	harness.Eventually(t, time.Minute, "everything touched is evaluated", func() bool {
+	harness.Eventually(t, 2*time.Minute, "everything touched is evaluated", func() bool {
 		return ledgerText(w, "SELECT count(*)::text FROM backstitch.touched") == "0"
 	})
 }
@@ -84,7 +84,7 @@ func TestReplayTransform(t *testing.T) {
 		t.Errorf("afterwards the target is %s", target())
 	}
 	nothingTouched(t, w)
-	w.CaughtUp(t, time.Minute)
+	w.CaughtUp(t, 2*time.Minute)
 	w.Drained(t, p, time.Minute)
 	if n := w.Simulator.Seq() - seq; n != 0 || ledgerText(w, desiredStates) != states || offsets() != at {
 		t.Errorf("a replay of unchanged rows made %d calls; states changed: %v; offsets %s, were %s", n, ledgerText(w, desiredStates) != states, offsets(), at)
@@ -101,9 +101,9 @@ func TestReplayTransform(t *testing.T) {
 		t.Errorf("of the user in %s teams it foresees %+v", teams, r)
 	}
 	missed := func() int { return len(w.Compare(t).Fields) }
-	harness.Eventually(t, time.Minute, "Stytch has it", func() bool { return missed() > 0 })
+	harness.Eventually(t, 2*time.Minute, "Stytch has it", func() bool { return missed() > 0 })
 	w.Exec(t, "UPDATE users SET name = 'Seen' WHERE id = 8") // and the mirror is right again
-	w.CaughtUp(t, time.Minute)
+	w.CaughtUp(t, 2*time.Minute)
 	harness.NothingAside(t, w.Clean(t))
 
 	// what a person paused stays so, and one organization stops nothing
@@ -117,7 +117,7 @@ func TestReplayTransform(t *testing.T) {
 	if out := w.Output(t, "replay", "transform", "--to-earliest", "--organization", "3", "--yes"); !strings.Contains(out, "nothing was stopped") || strings.Contains(out, "is stopped in all") {
 		t.Errorf("one organization: %s", out)
 	}
-	w.CaughtUp(t, time.Minute)
+	w.CaughtUp(t, 2*time.Minute)
 	nothingTouched(t, w)
 	out = w.Output(t, "replay", "transform", "--to-offset", "9999999", "--topic", w.Prefix+".public.users:0", "--dry-run")
 	if !strings.Contains(out, "above the end") || !strings.Contains(out, "nothing to replay") {
@@ -128,7 +128,7 @@ func TestReplayTransform(t *testing.T) {
 			t.Errorf("topic %s exits with %d: %s", topic, code, out)
 		}
 	}
-	w.CaughtUp(t, time.Minute)
+	w.CaughtUp(t, 2*time.Minute)
 	harness.NothingAside(t, w.Clean(t))
 }
 
@@ -140,21 +140,21 @@ func TestReplayTransformThatDies(t *testing.T) {
 	o.Schema += harness.ExampleRows(5)
 	w := harness.New(t, o)
 	p := w.Run(t)
-	w.CaughtUp(t, time.Minute)
+	w.CaughtUp(t, 2*time.Minute)
 	w.Drained(t, p, time.Minute)
 	target := func() string {
 		return ledgerText(w, "SELECT state || ' ' || reason FROM backstitch.targets WHERE connector = $1", w.Prefix+"-transform")
 	}
 	p.Signal(syscall.SIGSTOP) // it does not obey
 	r := w.Start(t, "replay", "transform", "--to-earliest", "--yes", "-c", w.Config)
-	harness.Eventually(t, time.Minute, "it stops the connector", func() bool { return strings.HasPrefix(target(), "STOPPED replay ") })
+	harness.Eventually(t, 2*time.Minute, "it stops the connector", func() bool { return strings.HasPrefix(target(), "STOPPED replay ") })
 	r.Kill()
 	if got := target(); !strings.Contains(got, "replay transform --to-earliest") || !strings.Contains(got, "was RUNNING") {
 		t.Errorf("a killed replay leaves %q", got)
 	}
 	p.Signal(syscall.SIGCONT)
 	w.Exec(t, "UPDATE users SET name = 'Written meanwhile' WHERE id = 3")
-	harness.Eventually(t, time.Minute, "the transform has no tasks", func() bool {
+	harness.Eventually(t, 2*time.Minute, "the transform has no tasks", func() bool {
 		s := connectors(t, p)[w.Prefix+"-transform"]
 		return s.Connector.State == "STOPPED" && len(s.Tasks) == 0
 	})
@@ -162,7 +162,7 @@ func TestReplayTransformThatDies(t *testing.T) {
 	if target() != "RUNNING " {
 		t.Errorf("the next replay leaves %q", target())
 	}
-	w.CaughtUp(t, time.Minute)
+	w.CaughtUp(t, 2*time.Minute)
 	nothingTouched(t, w)
 	harness.NothingAside(t, w.Clean(t))
 }
@@ -175,7 +175,7 @@ func TestTransformOffsetsThroughREST(t *testing.T) {
 	o.Schema += harness.ExampleRows(6)
 	w := harness.New(t, o)
 	p := w.Run(t)
-	w.CaughtUp(t, time.Minute)
+	w.CaughtUp(t, 2*time.Minute)
 	w.Drained(t, p, time.Minute)
 	path := "/connectors/" + w.Prefix + "-transform"
 	patch := func(topic, offset string, want int) string {
@@ -200,7 +200,7 @@ func TestTransformOffsetsThroughREST(t *testing.T) {
 	call(t, p, "DELETE", path+"/offsets", http.StatusBadRequest)
 	patch(users, `{"kafka_offset": 0}`, http.StatusBadRequest)
 	call(t, p, "PUT", path+"/stop", http.StatusNoContent)
-	harness.Eventually(t, time.Minute, "the transform has no tasks", func() bool { return len(connectors(t, p)[w.Prefix+"-transform"].Tasks) == 0 })
+	harness.Eventually(t, 2*time.Minute, "the transform has no tasks", func() bool { return len(connectors(t, p)[w.Prefix+"-transform"].Tasks) == 0 })
 	at, seq := call(t, p, "GET", path+"/offsets", http.StatusOK), w.Simulator.Seq()
 	if answer := patch(users, `{"kafka_offset": 99999}`, http.StatusBadRequest); !strings.Contains(answer, "replay transform") {
 		t.Errorf("ahead of the mirror it answers %s", answer)
@@ -224,7 +224,7 @@ func TestTransformOffsetsThroughREST(t *testing.T) {
 	}
 	call(t, p, "PUT", path+"/resume", http.StatusAccepted)
 	nothingTouched(t, w)
-	w.CaughtUp(t, time.Minute)
+	w.CaughtUp(t, 2*time.Minute)
 	w.Drained(t, p, time.Minute)
 	if n := w.Simulator.Seq() - seq; n != 0 {
 		t.Errorf("offsets of unchanged rows made %d calls", n)
