@@ -144,7 +144,7 @@ func (s source) replication(tb testing.TB) *pgconn.PgConn {
 // eventually polls until a query says true.
 func (s source) eventually(tb testing.TB, what, query string, args ...any) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(tb.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -20,6 +20,9 @@ const (
 	patience = 5 * time.Second
 	// watchEvery is the pace of the watcher's look at the lock table.
 	watchEvery = 500 * time.Millisecond
+	// pingEvery is the pace at which the keeper's idle session shows that it is there
+	// (silence).
+	pingEvery = 3 * time.Second
 	// closeTimeout bounds the goodbye of a session.
 	closeTimeout = 5 * time.Second
 )
@@ -29,6 +32,7 @@ const (
 // a snapshot sees 0 rows of a table that was rewritten after it (hazard S7). After
 // Adopt it also keeps the slot's snapshot alive (hazard S8).
 type Keeper struct {
+	mu       sync.Mutex // conn serves one at a time
 	conn     *pgx.Conn
 	watch    *pgx.Conn
 	stop     context.CancelFunc
@@ -69,6 +73,8 @@ func OpenKeeper(ctx context.Context, cfg *pgx.ConnConfig, tables []schemas.Table
 // original (hazard S8). Workers import the one that it returns, which lives until
 // Close.
 func (k *Keeper) Adopt(ctx context.Context, snapshot string) (string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if err := importSnapshot(ctx, k.conn, snapshot); err != nil {
 		return "", err
 	}
@@ -109,13 +115,16 @@ func (k *Keeper) Close(ctx context.Context) error {
 func (k *Keeper) watchWaiters(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	for {
+	for pinged := time.Now(); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
 		waiter, err := k.waiter(ctx)
+		if err == nil && time.Since(pinged) > pingEvery {
+			err, pinged = k.ping(ctx), time.Now()
+		}
 		if ctx.Err() != nil {
 			return
 		}
@@ -129,6 +138,14 @@ func (k *Keeper) watchWaiters(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// ping keeps the server from ending the keeper's idle transaction. It takes no
+// snapshot: Adopt would be refused after one.
+func (k *Keeper) ping(ctx context.Context) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return exec(ctx, k.conn, "-- ping")
 }
 
 // waiter names a session that has waited behind the keeper, or behind the workers

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/backstitch/backstitch/integration/testenv"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/producers/backfill"
 	"github.com/backstitch/backstitch/schemas"
@@ -226,5 +228,64 @@ func TestKeeperLosesItsWatcher(t *testing.T) {
 	case <-k.Blocking():
 	case <-time.After(30 * time.Second):
 		t.Fatal("the keeper never noticed")
+	}
+}
+
+// hazard S37: a reader that is stopped or cut off in the middle of a backfill says
+// nothing more and takes nothing more. The server ends its sessions, so that DDL and
+// vacuum of the source go on.
+func TestSilentReaderLosesItsLocks(t *testing.T) {
+	t.Parallel()
+	s := newSource(t, "CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(1, 100000) i")
+	table := s.describe(t, "t")
+	cable := testenv.NewCable(t)
+	cut := s
+	cut.cfg = s.cfg.Copy()
+	cut.cfg.DialFunc = cable.Dial
+	k, err := backfill.OpenKeeper(t.Context(), cut.cfg, tableT)
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := slot(t, s.replication(t))
+	if err == nil {
+		snapshot, err = k.Adopt(t.Context(), snapshot)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan error, 1)
+	go func() {
+		var once sync.Once
+		read <- backfill.Read(t.Context(), backfill.Config{RangeRows: 100}, cut.cfg, snapshot, table, nil, nil, func(context.Context, backfill.Batch) error {
+			once.Do(func() { cable.Cut(true) })
+			return nil
+		})
+	}()
+	s.eventually(t, "the reader's sessions end", "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name IN ('backstitch keeper', 'backstitch backfill'))")
+	s.exec(t, "ALTER TABLE t ALTER v TYPE varchar(1000)")
+	cable.Cut(false)
+	if err := <-read; err == nil {
+		t.Error("the backfill does not know that its snapshot is gone")
+	}
+	_ = k.Close(context.Background()) // its session has ended: that is its error
+}
+
+// The server keeps a keeper for as long as its process lives, also before it has
+// adopted a snapshot: a slot's creation may take minutes.
+func TestKeeperOutlivesTheSilence(t *testing.T) {
+	t.Parallel()
+	s := newSource(t, "CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+	k := keeper(t, s)
+	s.eventually(t, "more than the silence that the server bears", `SELECT clock_timestamp() - xact_start > interval '16 s'
+		FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'backstitch keeper'`)
+	snapshot, err := slot(t, s.replication(t))
+	if err == nil {
+		snapshot, err = k.Adopt(t.Context(), snapshot)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, s, snapshot, s.describe(t, "t")); n != 1 || k.Reason() != "" {
+		t.Errorf("%d rows, %s", n, k.Reason())
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -21,11 +23,20 @@ const (
 	workerName  = "backstitch backfill"
 )
 
+// silence is how long the server keeps a session that holds locks and a snapshot for a
+// client that says and takes nothing more: a reader that was stopped or cut off must
+// not keep DDL and vacuum of the source waiting (hazard S37). Longer than a Kafka
+// transaction may take, for which the readers wait.
+const silence = 15 * time.Second
+
 // connect opens a session on the source whose settings no role or database
 // default can change (hazard S9).
 func connect(ctx context.Context, cfg *pgx.ConnConfig, application string) (*pgx.Conn, error) {
 	cfg = cfg.Copy()
 	maps.Copy(cfg.RuntimeParams, pgsession.Source(application))
+	ms := strconv.FormatInt(silence.Milliseconds(), 10)
+	cfg.RuntimeParams["idle_in_transaction_session_timeout"] = ms
+	cfg.RuntimeParams["tcp_user_timeout"] = ms // of a COPY whose rows nobody takes
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the source as %s: %w", application, redact.SQLError(err))
