@@ -53,6 +53,7 @@ var faults = []fault{
 		c.meanwhile(victim)
 		victim.Mend()
 	}},
+	{"loses its connections", func(_ *chaos, victim *harness.Instance) { victim.Break() }},
 	{"is cut off from some servers", func(c *chaos, victim *harness.Instance) {
 		way := [][]harness.Direction{nil, {harness.Requests}, {harness.Answers}}[c.random.IntN(3)]
 		var cut []string

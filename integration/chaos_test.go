@@ -16,7 +16,8 @@ import (
 // How a run of chaos is repeated, and made longer.
 const (
 	envChaosSeed   = "BACKSTITCH_CHAOS_SEED"   // as a former run printed it
-	envChaosRounds = "BACKSTITCH_CHAOS_ROUNDS" // faults, one after the other; default one of each kind
+	envChaosRounds = "BACKSTITCH_CHAOS_ROUNDS" // faults, one after the other
+	chaosRounds    = 6                         // by default: two thirds of the kinds
 )
 
 // Three instances share the work while they are killed, stopped for longer than every
@@ -66,7 +67,7 @@ type chaos struct {
 
 func newChaos(t *testing.T) *chaos {
 	t.Helper()
-	c := &chaos{t: t, seed: uint64(time.Now().UnixNano()), rounds: len(faults)}
+	c := &chaos{t: t, seed: uint64(time.Now().UnixNano()), rounds: chaosRounds}
 	for env, set := range map[string]func(uint64){
 		envChaosSeed:   func(n uint64) { c.seed = n },
 		envChaosRounds: func(n uint64) { c.rounds = int(n) },

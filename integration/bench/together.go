@@ -21,19 +21,22 @@ func together(b *bench) {
 	members := b.scaled(10 * togetherRate)
 	w := b.world(members, togetherRate)
 	c := b.cluster(w, 1)
-	for _, instances := range []int{1, 3} {
-		for len(c.processes) < instances {
-			c.add()
-		}
-		c.spread()
-		from := w.Simulator.Seq()
-		w.Exec(b, "UPDATE users SET name = $1", fmt.Sprintf("changed under %d", instances))
-		w.CaughtUp(b, 3*time.Minute)
-		entries := w.Simulator.Journal(after(from))
-		begun, ended := span(entries)
-		b.report(fmt.Sprintf("cluster/rate/%d instances", instances), rate(len(entries), ended.Sub(begun)), "calls/s", "rate_limit", togetherRate)
-	}
+	c.share("one instance")
+	c.add()
+	c.add()
+	c.share("three instances")
 	b.report("cluster/throttled", float64(throttled(w.Simulator)), "answers 429", "wanted", 0)
+}
+
+// share changes every member and reports how fast the changes came through.
+func (c *cluster) share(who string) {
+	c.spread()
+	from := c.w.Simulator.Seq()
+	c.w.Exec(c.b, "UPDATE users SET name = $1", "changed by "+who)
+	c.w.CaughtUp(c.b, 3*time.Minute)
+	entries := c.w.Simulator.Journal(after(from))
+	begun, ended := span(entries)
+	c.b.report("cluster/rate/"+who, rate(len(entries), ended.Sub(begun)), "calls/s", "rate_limit", togetherRate)
 }
 
 // spread waits until the instances share the apply partitions.
@@ -54,16 +57,24 @@ func rolling(b *bench) {
 	c := b.cluster(w, 3)
 	calm := b.steadily(w, "calm", known, func() { c.pause(time.Duration(b.scaled(10)) * time.Second) })
 	restarted := b.steadily(w, "restarted", known, func() {
-		for i, p := range c.processes {
-			if code := p.Stop(b); code != 0 {
-				b.Fatalf("an instance ends with %d: %s", code, p.Log())
-			}
-			c.processes[i] = c.up()
+		for range b.rounds() {
+			c.restart()
 		}
 	})
 	b.report("cluster/rolling restart/gap", restarted.gap, "ms", "no restart", calm.gap)
 	b.report("cluster/rolling restart/freshness p50", quantile(restarted.took, 0.5), "ms", "no restart", quantile(calm.took, 0.5))
 	b.report("cluster/rolling restart/freshness max", quantile(restarted.took, 1), "ms", "no restart", quantile(calm.took, 1))
+}
+
+// restart restarts every instance, one after the other, as a deployment does: the
+// next one when the last one is ready again.
+func (c *cluster) restart() {
+	for i, p := range c.processes {
+		if code := p.Stop(c.b); code != 0 {
+			c.b.Fatalf("an instance ends with %d: %s", code, p.Log())
+		}
+		c.processes[i] = c.up()
+	}
 }
 
 func (c *cluster) pause(d time.Duration) {

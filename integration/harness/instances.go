@@ -128,6 +128,13 @@ func (i *Instance) Mend() {
 	}
 }
 
+// Break ends all of the instance's connections.
+func (i *Instance) Break() {
+	for _, wire := range i.Wires {
+		wire.Break()
+	}
+}
+
 // Servers are the names of what the instance reaches, sorted.
 func (i *Instance) Servers() []string { return slices.Sorted(maps.Keys(i.Wires)) }
 

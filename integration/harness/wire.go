@@ -72,6 +72,16 @@ func (w *Wire) Mend() {
 	w.set(func() { w.cut = [2]bool{} })
 }
 
+// Break ends all connections, as a router that starts again does. New ones pass.
+func (w *Wire) Break() { w.set(w.hangUp) }
+
+// hangUp needs mu.
+func (w *Wire) hangUp() {
+	for c := range w.ends {
+		_ = c.Close()
+	}
+}
+
 func (w *Wire) set(change func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -83,9 +93,7 @@ func (w *Wire) end() {
 	_ = w.listener.Close()
 	w.set(func() {
 		w.ended = true
-		for c := range w.ends {
-			_ = c.Close()
-		}
+		w.hangUp()
 	})
 	w.carriers.Wait()
 }
