@@ -163,7 +163,7 @@ func sinkOffset(topic string, partition int32, next int64) admin.Offset {
 // transform's records evaluated again from there. An LSN of the source is not moved:
 // what lies between would be lost.
 func (c control) AlterOffsets(ctx context.Context, name string, offsets map[string]map[int32]int64) error {
-	if err := c.altered(name); err != nil {
+	if err := c.Alterable(name); err != nil {
 		return err
 	}
 	if name == c.connectors[1].name {
@@ -174,7 +174,7 @@ func (c control) AlterOffsets(ctx context.Context, name string, offsets map[stri
 
 // ResetOffsets is AlterOffsets to the beginning of the connector's topics.
 func (c control) ResetOffsets(ctx context.Context, name string) error {
-	if err := c.altered(name); err != nil {
+	if err := c.Alterable(name); err != nil {
 		return err
 	}
 	if name == c.connectors[1].name {
@@ -184,9 +184,7 @@ func (c control) ResetOffsets(ctx context.Context, name string) error {
 }
 
 // Alterable says what to do instead where offsets are not changed like that.
-func (c control) Alterable(name string) error { return c.altered(name) }
-
-func (c control) altered(name string) error {
+func (c control) Alterable(name string) error {
 	if name == c.connectors[0].name {
 		return fmt.Errorf("%w: moving the position of the slot loses data; `backstitch backfill` reads tables again", admin.ErrNotAltered)
 	}

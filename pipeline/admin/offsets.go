@@ -76,12 +76,20 @@ func (c connect) alter(w http.ResponseWriter, r *http.Request, name string) {
 		}
 		offsets[o.Partition.Topic][o.Partition.Partition.n] = at
 	}
-	altered(w, c.AlterOffsets(r.Context(), name, offsets), "The offsets for this connector have been altered successfully")
+	altered(w, c.AlterOffsets(r.Context(), name, offsets), "The offsets for this connector have been altered successfully"+c.evaluates(name))
 }
 
 // reset is DELETE …/offsets.
 func (c connect) reset(w http.ResponseWriter, r *http.Request, name string) {
-	altered(w, c.ResetOffsets(r.Context(), name), "The offsets for this connector have been reset successfully")
+	altered(w, c.ResetOffsets(r.Context(), name), "The offsets for this connector have been reset successfully"+c.evaluates(name))
+}
+
+// evaluates says what altered offsets of the transform mean (docs/decisions/0019).
+func (c connect) evaluates(name string) string {
+	if name != c.Names()[1] {
+		return ""
+	}
+	return ": the entities of the records from there on are evaluated again when it runs; the offsets that its mirror is filled from stay, and GET shows those"
 }
 
 func altered(w http.ResponseWriter, err error, message string) {
