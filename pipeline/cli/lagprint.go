@@ -33,7 +33,10 @@ func printLag(out io.Writer, r lag.Report) error {
 			}
 		}
 	}
-	fmt.Fprintln(w)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
 	printSlot(w, r.Source)
 	for _, t := range r.Backfill {
 		printTable(w, t)
@@ -61,8 +64,8 @@ func printSlot(w io.Writer, s *admin.Source) {
 		safe = fmt.Sprintf("%d bytes until it is lost", *s.SafeWALSize)
 	}
 	fmt.Fprintf(w, "slot\t%s, %s, %s\n", s.WALStatus, reader, safe)
-	fmt.Fprintf(w, "slot lag\t%d bytes, %s s\tsince confirmed %s\n", s.SlotLagBytes, seconds(s.SlotLagSeconds), s.ConfirmedLSN)
-	fmt.Fprintf(w, "slot retains\t%d bytes\tsince restart %s\n", s.RetainedBytes, s.RestartLSN)
+	fmt.Fprintf(w, "slot lag\t%d bytes, %s s since confirmed %s\n", s.SlotLagBytes, seconds(s.SlotLagSeconds), s.ConfirmedLSN)
+	fmt.Fprintf(w, "slot retains\t%d bytes since restart %s\n", s.RetainedBytes, s.RestartLSN)
 }
 
 func printTable(w io.Writer, t admin.Table) {
@@ -80,7 +83,7 @@ func printEntities(w io.Writer, r lag.Report) {
 	e := r.Entities
 	left := "nothing waits"
 	if e.Waiting() > 0 {
-		left = fmt.Sprintf("%d wait, %d of them in flight, %.1f/s", e.Waiting(), e.InFlight, e.AppliedPerSecond)
+		left = fmt.Sprintf("%d wait, %d calls in flight, %.1f applied/s", e.Waiting(), e.InFlight, e.AppliedPerSecond)
 		if eta := e.ETASeconds(); eta > 0 {
 			left += ", " + duration(eta) + " to go"
 		}
@@ -90,10 +93,14 @@ func printEntities(w io.Writer, r lag.Report) {
 		fmt.Fprintf(w, "oldest live change\t%s s\n", seconds(new(max(0, r.Time.Sub(*e.OldestPending).Seconds()))))
 	}
 	for _, c := range e.Counts {
-		if c.Status == consumers.Current || c.Gone && c.Status == consumers.Released {
+		if c.Status == consumers.Current {
 			continue
 		}
-		fmt.Fprintf(w, "%ss %s\t%d\t%s\n", c.Kind, strings.ReplaceAll(string(c.Status), "_", " "), c.Count, strings.TrimSpace(string(c.Lane)+" "+string(c.Reason)))
+		why := string(c.Lane)
+		if c.Reason != "" {
+			why += ", " + string(c.Reason)
+		}
+		fmt.Fprintf(w, "%ss %s\t%d %s\n", c.Kind, strings.ReplaceAll(string(c.Status), "_", " "), c.Count, why)
 	}
 }
 
