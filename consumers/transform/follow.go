@@ -112,7 +112,7 @@ func (o *owner) waits(ctx context.Context, c *control) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("admit a control record: %w", redact.SQLError(err))
 	}
-	if !waits && !c.done && c.Kind == schemas.ControlColumns && o.tables[c.Table] != nil {
+	if !waits {
 		if waits, err = o.awaitsSource(ctx, c); err != nil {
 			return false, err
 		}

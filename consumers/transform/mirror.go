@@ -38,6 +38,11 @@ func (m *mirrorTable) sql() string {
 	return m.table.SQL()
 }
 
+// among are those of columns that the mirror holds.
+func (m *mirrorTable) among(columns []string) []string {
+	return slices.DeleteFunc(slices.Clone(columns), func(c string) bool { return !slices.Contains(m.columns, c) })
+}
+
 // list quotes columns, each with a prefix, separated by commas.
 func list(prefix string, columns []string) string {
 	var b strings.Builder

@@ -3,7 +3,6 @@ package transform
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/backstitch/backstitch/internal/redact"
@@ -42,7 +41,7 @@ func (o *owner) changeColumns(ctx context.Context, t *mirrorTable, ctl *control,
 	if err := o.shape(ctx, progress.Run); err != nil { // waits has made sure of the catalogue
 		return err
 	}
-	read := slices.DeleteFunc(slices.Clone(ctl.Columns), func(c string) bool { return !slices.Contains(t.columns, c) })
+	read := t.among(ctl.Columns)
 	err := pgx.BeginFunc(ctx, o.conn, func(tx pgx.Tx) error {
 		if err := fence(ctx, tx, o.state.term); err != nil {
 			return err

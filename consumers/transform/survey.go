@@ -233,9 +233,13 @@ func (o *owner) insist(ctx context.Context, waits string) error {
 	return err
 }
 
-// awaitsSource: a change of columns cannot be followed before the source was read.
-// What stands before it is evaluated meanwhile.
+// awaitsSource: a change of columns that the mapping reads cannot be followed before
+// the source was read. What stands before it is evaluated meanwhile.
 func (o *owner) awaitsSource(ctx context.Context, c *control) (bool, error) {
+	t := o.tables[c.Table]
+	if c.done || c.Kind != schemas.ControlColumns || t == nil || len(t.among(c.Columns)) == 0 {
+		return false, nil
+	}
 	err := o.reread(ctx, c.Version, fmt.Sprintf("columns of table %s changed at %s, and their types are not known", c.Table, c.Version.Commit))
 	var away *sourceAwayError
 	if errors.As(err, &away) {
