@@ -120,7 +120,9 @@ func workSide(t *testing.T, w *harness.Demo, seed uint64, perSecond int) (stop f
 			}
 		}
 	}()
-	return sync.OnceValue(func() int64 { close(end); return <-ended })
+	stop = sync.OnceValue(func() int64 { close(end); return <-ended })
+	t.Cleanup(func() { stop() })
+	return stop
 }
 
 // sideStep runs one transaction. It waits for nobody's locks for long: whoever does

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,9 +73,10 @@ func watchPositions(t *testing.T, w *harness.Demo) (stop func()) {
 			}
 		}
 	}()
+	quiet := sync.OnceFunc(func() { close(end); <-ended })
+	t.Cleanup(quiet)
 	return func() {
-		close(end)
-		<-ended
+		quiet()
 		t.Logf("%d positions, %d looks", len(highest), looks)
 		if highest["slot"] == 0 || highest["evaluated"] == 0 || highest["transform term"] < 2 {
 			t.Errorf("the slot is at %d, evaluated is %d under term %d: nothing was watched",
