@@ -2,12 +2,14 @@ package lag
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/pipeline/admin"
@@ -146,7 +148,7 @@ func (t *tail) goesOn(topic string, partition int32, stored, end int64) int64 {
 func (r *Reader) committed(ctx context.Context, t *topics, groups *[]group) error {
 	name := r.cfg.Name + "-apply"
 	committed, err := r.admin.FetchOffsets(ctx, name)
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // apply has never committed anything
 		return fmt.Errorf("group %s: %w", name, err)
 	}
 	for _, lane := range []schemas.Lane{schemas.LaneLive, schemas.LaneBackfill} {
