@@ -185,9 +185,6 @@ func TestWhatCannotBeReadIsNamed(t *testing.T) {
 		check   func(Report, admin.Lag) bool
 	}{
 		{kmsg.DescribeLogDirs, "", func(_ Report, l admin.Lag) bool { return l.Bytes == nil && l.Records == 4 && l.Seconds != nil }},
-		{kmsg.OffsetFetch, "apply's offsets", func(rep Report, l admin.Lag) bool {
-			return l.Records == 4 && !slices.ContainsFunc(rep.Lag, func(l admin.Lag) bool { return l.Group == "acme-apply" })
-		}},
 		{kmsg.Fetch, "ages", func(_ Report, l admin.Lag) bool { return l.Records == 4 && l.Seconds == nil && l.Bytes != nil }},
 	} {
 		r.refuse.Store(int32(c.key))
