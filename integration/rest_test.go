@@ -72,6 +72,10 @@ func TestScriptForKafkaConnectWorks(t *testing.T) {
 	w.CaughtUp(t, 2*time.Minute)
 	w.Drained(t, p, 2*time.Minute)
 
+	if said := script(t, other, "level", "FATAL"); !slices.Equal(said, []string{"200", "ERROR"}) {
+		t.Errorf("the log level says %s", said)
+	}
+	lines := strings.Count(other.Log(), "level=INFO")
 	before := w.Simulator.Seq()
 	for _, change := range []string{"rewind", "reset"} {
 		if code := script(t, p, "stop", apply); !slices.Equal(code, []string{"204"}) {
@@ -90,6 +94,9 @@ func TestScriptForKafkaConnectWorks(t *testing.T) {
 	w.CaughtUp(t, 2*time.Minute)
 	if n := w.Simulator.Seq() - before; n != 0 { // invariant 5
 		t.Errorf("records that were read again made %d calls", n)
+	}
+	if n := strings.Count(other.Log(), "level=INFO"); n != lines {
+		t.Errorf("%d lines of level INFO after the level was set to ERROR: a stop says some", n-lines)
 	}
 	harness.NothingAside(t, w.Clean(t))
 }

@@ -33,5 +33,6 @@ stop)
 offsets) get "/connectors/$connector/offsets" | jq -c . ;;
 rewind) change PATCH "/connectors/$connector/offsets" "$(get "/connectors/$connector/offsets" | jq -c '.offsets |= map(.offset.kafka_offset = 0)')" ;;
 reset) change DELETE "/connectors/$connector/offsets" ;;
+level) change PUT /admin/loggers/root "{\"level\":\"$connector\"}" && get /admin/loggers/root | jq -r .level ;;
 trace) get "/connectors/$connector/status" | jq -r '[.tasks[].trace // empty] | unique[]' ;;
 esac

@@ -1,0 +1,28 @@
+package admin
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// docs/rest.md names every route, and every difference from Kafka Connect.
+func TestDocumentationNamesRoutesAndDifferences(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../../docs/rest.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	for _, operation := range describe(t).documented(false) {
+		method, path, _ := strings.Cut(operation, " ")
+		if !strings.Contains(text, operation+"`") && !strings.Contains(text, "`"+method+"` and `") && !strings.Contains(text, path+"`") {
+			t.Errorf("docs/rest.md does not name %s", operation)
+		}
+	}
+	for _, d := range differences {
+		if !strings.Contains(text, d.why) {
+			t.Errorf("docs/rest.md does not say %q", d.why)
+		}
+	}
+}
