@@ -48,8 +48,10 @@ func newRig(t *testing.T) *rig {
 		kmsg.DescribeLogDirs: func(a kmsg.Response) {
 			a.(*kmsg.DescribeLogDirsResponse).ErrorCode = kerr.ClusterAuthorizationFailed.Code
 		},
-		kmsg.OffsetFetch: func(a kmsg.Response) { a.(*kmsg.OffsetFetchResponse).ErrorCode = kerr.GroupAuthorizationFailed.Code },
-		kmsg.Fetch:       func(a kmsg.Response) { a.(*kmsg.FetchResponse).ErrorCode = kerr.TopicAuthorizationFailed.Code },
+		kmsg.OffsetFetch: func(a kmsg.Response) {
+			a.(*kmsg.OffsetFetchResponse).Groups = []kmsg.OffsetFetchResponseGroup{{Group: "acme-apply", ErrorCode: kerr.GroupAuthorizationFailed.Code}}
+		},
+		kmsg.Fetch: func(a kmsg.Response) { a.(*kmsg.FetchResponse).ErrorCode = kerr.TopicAuthorizationFailed.Code },
 	} {
 		cluster.ControlKey(int16(key), func(req kmsg.Request) (kmsg.Response, error, bool) {
 			cluster.KeepControl()
@@ -185,6 +187,9 @@ func TestWhatCannotBeReadIsNamed(t *testing.T) {
 		check   func(Report, admin.Lag) bool
 	}{
 		{kmsg.DescribeLogDirs, "", func(_ Report, l admin.Lag) bool { return l.Bytes == nil && l.Records == 4 && l.Seconds != nil }},
+		{kmsg.OffsetFetch, "apply's offsets", func(rep Report, l admin.Lag) bool {
+			return l.Records == 4 && !slices.ContainsFunc(rep.Lag, func(l admin.Lag) bool { return l.Group == "acme-apply" })
+		}},
 		{kmsg.Fetch, "ages", func(_ Report, l admin.Lag) bool { return l.Records == 4 && l.Seconds == nil && l.Bytes != nil }},
 	} {
 		r.refuse.Store(int32(c.key))
