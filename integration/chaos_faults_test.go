@@ -43,15 +43,15 @@ var faults = []fault{
 		victim.Signal(syscall.SIGCONT)
 	}},
 	{"is cut off for a moment", func(c *chaos, victim *harness.Instance) {
-		victim.CutOff()
+		mend := cutOff(victim, victim.Servers())
 		c.pause(3 * time.Second)
-		victim.Mend()
+		mend()
 	}},
 	{"is cut off until others have worked", func(c *chaos, victim *harness.Instance) {
-		victim.CutOff()
+		mend := cutOff(victim, victim.Servers())
 		c.worked()
 		c.meanwhile(victim)
-		victim.Mend()
+		mend()
 	}},
 	{"loses its connections", func(_ *chaos, victim *harness.Instance) { victim.Break() }},
 	{"is cut off from some servers", func(c *chaos, victim *harness.Instance) {
@@ -60,13 +60,29 @@ var faults = []fault{
 		for _, server := range victim.Servers() {
 			if c.random.IntN(3) == 0 {
 				cut = append(cut, server)
-				victim.Wires[server].Cut(way...)
 			}
 		}
 		c.t.Logf("from %s, ways %v", strings.Join(cut, ", "), way)
+		mend := cutOff(victim, cut, way...)
 		c.pause(8 * time.Second)
-		victim.Mend()
+		mend()
 	}},
+}
+
+// cutOff cuts an instance off from servers; mend ends that.
+func cutOff(victim *harness.Instance, servers []string, way ...harness.Direction) (mend func()) {
+	begun := time.Now()
+	for _, server := range servers {
+		victim.Wires[server].Cut(way...)
+	}
+	return func() {
+		// A kernel whose packets nobody acknowledges gives a call to Stytch up after 15 s
+		// (hazard A2). A wire acknowledges them, so it must forget them.
+		if time.Since(begun) > 15*time.Second {
+			victim.Wires[harness.ToStytch].Break()
+		}
+		victim.Mend()
+	}
 }
 
 // meanwhile another instance is killed too, sometimes: the successor of a zombie has a

@@ -114,13 +114,6 @@ func (i *Instance) Up(tb testing.TB) {
 	i.AdminURL(tb)
 }
 
-// CutOff cuts all of the instance's wires.
-func (i *Instance) CutOff() {
-	for _, wire := range i.Wires {
-		wire.Cut()
-	}
-}
-
 // Mend mends all of the instance's wires.
 func (i *Instance) Mend() {
 	for _, wire := range i.Wires {
