@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"math"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -162,4 +163,48 @@ func TestSeriesRunSamplesOnTheWallClockAndDrains(t *testing.T) {
 			t.Errorf("after 65 s there are the samples %v, want six on multiples of ten", got.Time)
 		}
 	})
+}
+
+// An instance asks the others that live for their samples, with the caller's own
+// token, and says who did not answer.
+func TestSeriesOfTheWholeCluster(t *testing.T) {
+	t.Parallel()
+	serve := func(name, token string) *httptest.Server {
+		s := NewSeries(func() string { return name }, nil, prometheus.NewRegistry())
+		s.add(1000, map[string]float64{seriesWaiting: 3})
+		return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") != "Bearer "+token || r.URL.Query().Get("scope") != "instance" || r.URL.Query().Get("since") != "990" {
+				http.Error(w, "refused", http.StatusUnauthorized)
+				return
+			}
+			seriesHandler(s, nil)(w, r)
+		}))
+	}
+	peer, stranger := serve("peer:8900", "ours"), serve("stranger:8900", "theirs")
+	t.Cleanup(peer.Close)
+	t.Cleanup(stranger.Close)
+	own := NewSeries(func() string { return "here:8900" }, nil, prometheus.NewRegistry())
+	own.add(1000, map[string]float64{seriesWaiting: 1})
+	cluster := func(context.Context) (ledger.Cluster, error) {
+		return ledger.Cluster{Instances: []ledger.Instance{
+			{ID: "here:8900", URL: "http://127.0.0.1:1", Alive: true},
+			{ID: "peer:8900", URL: peer.URL, Alive: true},
+			{ID: "stranger:8900", URL: stranger.URL, Alive: true},
+			{ID: "gone:8900", URL: "http://127.0.0.1:1"},
+		}}, nil
+	}
+	r := httptest.NewRequest("GET", "/series?since=990", nil)
+	r.Header.Set("Authorization", "Bearer ours")
+	w := httptest.NewRecorder()
+	seriesHandler(own, cluster)(w, r)
+	var got ClusterSeries
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Instances) != 2 || got.Instances[0].Instance != "here:8900" || got.Instances[1].Instance != "peer:8900" || got.Instances[1].Values[seriesWaiting][0] != 3 {
+		t.Errorf("the samples are of %+v", got.Instances)
+	}
+	if len(got.Missing) != 1 || got.Missing[0].Instance != "stranger:8900" {
+		t.Errorf("missing are %+v, want the one that refused", got.Missing)
+	}
 }
