@@ -76,6 +76,10 @@ func TestReplayTransform(t *testing.T) {
 	if target() != "" {
 		t.Errorf("to look set the target %s", target())
 	}
+	away := w.Variant(t, "away", func(o *harness.Options) { o.Legacy = "postgres://nobody@127.0.0.1:1/nowhere" })
+	if out := w.Output(t, "replay", "transform", "--to-earliest", "--dry-run", "-c", away); !strings.Contains(out, "the offsets stay") {
+		t.Errorf("with the source away: %s", out)
+	}
 	states, at, seq := ledgerText(w, desiredStates), offsets(), w.Simulator.Seq()
 	if r := replayTransform(t, w, "--to-earliest", "--yes"); r.Records == 0 || r.Entities == 0 || r.Differ != 0 || r.Calls != 0 || !r.Replayed {
 		t.Errorf("it says %+v", r)

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -45,14 +46,26 @@ func PlanTransformReplay(ctx context.Context, cfg *config.Config, c *Clients, po
 	return p, nil
 }
 
-// replayDeps learns what the mapping reads. It must be the accepted one: another
-// one's keys mean other entities (hazard C23).
-func replayDeps(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Pool) (d transform.ReplayDeps, err error) {
+// replayDeps learns what the mapping reads: from the catalogue that the ledger keeps,
+// so that a replay needs no source, else from the source. The mapping must be the
+// accepted one: another one's keys mean other entities (hazard C23).
+func replayDeps(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Pool) (transform.ReplayDeps, error) {
+	d := transform.ReplayDeps{
+		Ledger: pool, Kafka: c.Kafka, Schema: c.Registry.Schema, Prefix: cfg.Kafka.Topics.Prefix, Logger: slog.New(slog.DiscardHandler),
+	}
 	if err := ledger.SameDigest(ctx, pool, cfg.Digest()); err != nil {
 		return d, err
 	}
-	plan, err := compile(ctx, cfg, c)
-	if err != nil {
+	kept, err := transform.Recall(ctx, pool, d.Prefix, cfg.Source.Tables, cfg.Mappings())
+	if err == nil {
+		d.Plan, d.Captured = kept.Plan, kept.Captured
+		return d, nil
+	}
+	var none *transform.NoCatalogueError
+	if !errors.As(err, &none) {
+		return d, err
+	}
+	if d.Plan, err = compile(ctx, cfg, c); err != nil {
 		return d, err
 	}
 	conn, err := c.ConnectSource(ctx, cfg.Name+"-replay")
@@ -60,11 +73,8 @@ func replayDeps(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpo
 		return d, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	captured, err := Captured(ctx, conn, cfg.Source.Tables)
-	return transform.ReplayDeps{
-		Ledger: pool, Kafka: c.Kafka, Schema: c.Registry.Schema, Plan: plan, Captured: captured,
-		Prefix: cfg.Kafka.Topics.Prefix, Logger: slog.New(slog.DiscardHandler),
-	}, err
+	d.Captured, err = Captured(ctx, conn, cfg.Source.Tables)
+	return d, err
 }
 
 // transformPartitions finds the records: of the tables that the mapping reads, up to
@@ -118,7 +128,7 @@ func (p *ReplayPlan) compare(ctx context.Context, cfg *config.Config, pool *pgxp
 	}
 	p.Records, p.Changes, p.Entities, p.Differ = r.Records, &d, d.Entities, d.Differ
 	if !quiet {
-		p.Notices = append(p.Notices, "the transform had changes to evaluate at all times; what differs for them is counted too")
+		p.Notices = append(p.Notices, "keys wait for the transform to evaluate them; what differs for them is counted too")
 	}
 	if len(r.Unrouted) > 0 {
 		p.Notices = append(p.Notices, fmt.Sprintf("no route tells the entities of %s: a sweep compares all of them, within %s", strings.Join(r.Unrouted, ", "), cfg.Sweep))

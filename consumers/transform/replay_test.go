@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/internal/spans"
@@ -13,19 +15,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// find looks at a replay of everything that was filled, from offset from on.
-func (f *feeder) find(from int64, organization string) (*Replay, error) {
+// find looks at a replay of what was filled, from offset from on, of all tables or some.
+func (f *feeder) find(from int64, organization string, tables ...string) (*Replay, error) {
 	f.t.Helper()
 	captured, err := describeSource(f.ctx, f.legacy, f.cfg.Tables)
 	f.check(err)
 	return FindReplay(f.ctx, ReplayDeps{
 		Ledger: f.pool, Kafka: []kgo.Opt{kgo.SeedBrokers(f.brokers...)}, Schema: f.registry.Schema, Plan: f.plan, Captured: captured,
 		Prefix: f.prefix, Logger: slog.New(slog.DiscardHandler),
-	}, f.filledSpans(from), organization)
+	}, f.filledSpans(from, tables), organization)
 }
 
-func (f *feeder) filledSpans(from int64) (list []spans.Span) {
+func (f *feeder) filledSpans(from int64, tables []string) (list []spans.Span) {
 	for topic, ends := range f.ends {
+		if len(tables) > 0 && !slices.ContainsFunc(tables, func(table string) bool { return f.tables[table].topic == topic }) {
+			continue
+		}
 		for p, end := range ends.Ends {
 			list = append(list, spans.Span{Topic: topic, Partition: int32(p), From: min(from, end), Until: end})
 		}
@@ -33,10 +38,10 @@ func (f *feeder) filledSpans(from int64) (list []spans.Span) {
 	return list
 }
 
-// replay finds, compares and begins.
-func (f *feeder) replay(from int64, organization string) (*Replay, Difference) {
+// replay finds and compares.
+func (f *feeder) replay(from int64, organization string, tables ...string) (*Replay, Difference) {
 	f.t.Helper()
-	r, err := f.find(from, organization)
+	r, err := f.find(from, organization, tables...)
 	f.check(err)
 	f.t.Cleanup(r.Close)
 	d, quiet, err := r.Compare(f.ctx, f.cfg.ApplyPartitions)
@@ -136,25 +141,68 @@ func TestReplayRepairsWhatDiffers(t *testing.T) { // invariant 7
 	}
 }
 
-// The record's image leads to whom the row belonged to, the mirror to whom it
-// belongs now.
+// The records' images lead to whom a row belonged to, the mirror to whom it belongs now.
 func TestReplayFollowsImagesAndTheMirror(t *testing.T) { // hazard C1
 	t.Parallel()
 	f, tr := teamsFed(t)
 	f.begin().update("team_members", 102, 1, 9, "MEMBER").end() // from 2/7 to 1/9
 	f.evaluated(tr)
 	f.stop(tr)
-	r, _ := f.replay(0, "2")
+	_, err := f.pool.Exec(f.ctx, "UPDATE team_members SET team_id = 2, user_id = 8 WHERE id = 101") // no record says so
+	f.check(err)
+	r, _ := f.replay(0, "2", "team_members")
 	f.check(r.Begin(f.ctx))
-	// users name no organization: their members of this one
-	if got, want := f.print(touchedNow), "(member,3,2,7,f,f,replay)\n(member,3,2,8,f,f,replay)\n(member,3,2,9,f,f,replay)\n(organization,3,2,2,f,f,replay)"; got != want {
+	if got, want := f.print(touchedNow), "(member,3,2,7,f,f,replay)\n(member,3,2,8,f,f,replay)\n(member,3,2,9,f,f,replay)"; got != want {
 		t.Errorf("of organization 2 is touched\n%s\nwant\n%s", got, want)
+	}
+	// users name no organization: their members of this one
+	_, err = f.pool.Exec(f.ctx, "DELETE FROM backstitch.touched")
+	f.check(err)
+	r, d := f.replay(0, "2", "users")
+	f.check(r.Begin(f.ctx))
+	if got, want := f.print(touchedNow), "(member,3,2,7,f,f,replay)\n(member,3,2,8,f,f,replay)\n(member,3,2,9,f,f,replay)"; got != want || d.Entities != 1 {
+		t.Errorf("of organization 2 is touched\n%s\nwant\n%s; %+v", got, want, d)
 	}
 	last, err := f.find(1<<40, "")
 	f.check(err)
 	defer last.Close()
 	if last.Records != 0 {
 		t.Errorf("%d records behind the end", last.Records)
+	}
+}
+
+// An organization that appears or vanishes takes its members along, foreseen and done.
+func TestReplayTakesMembersAlong(t *testing.T) { // hazard A25
+	t.Parallel()
+	f, tr := teamsFed(t)
+	_, err := f.pool.Exec(f.ctx, "UPDATE backstitch.entities SET desired = NULL WHERE org_key = '1'")
+	f.check(err)
+	r, d := f.replay(0, "", "teams")
+	if want := (Difference{Entities: 4, Differ: 3, Appear: 3}); d != want {
+		t.Errorf("compared %+v, want %+v", d, want)
+	}
+	f.check(r.Begin(f.ctx))
+	f.begin().end()
+	f.evaluated(tr)
+	if n := f.number("SELECT count(*) FROM backstitch.entities WHERE org_key = '1' AND desired IS NOT NULL"); n != 3 {
+		t.Errorf("%d of 3 are there again", n)
+	}
+}
+
+// Where keys wait for the transform, the comparison waits once, says so, and goes on.
+func TestReplayBesideWorkThatWaits(t *testing.T) {
+	t.Parallel()
+	f, tr := teamsFed(t)
+	f.stop(tr)
+	_, err := f.pool.Exec(f.ctx, `INSERT INTO backstitch.touched (kind, part, org_key, key, wide, earned) VALUES ('organization', 3, '1', '1', false, true)`)
+	f.check(err)
+	r, err := f.find(0, "")
+	f.check(err)
+	defer r.Close()
+	begun := time.Now()
+	d, quiet, err := r.Compare(f.ctx, f.cfg.ApplyPartitions)
+	if took := time.Since(begun); err != nil || quiet || d.Entities != 5 || took < quietWithin || took > 6*quietWithin {
+		t.Errorf("compared %+v, quiet %v, %v, in %s", d, quiet, err, took)
 	}
 }
 

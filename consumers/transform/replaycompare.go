@@ -10,13 +10,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// quietFor is how long a comparison waits for a moment at which nothing is touched:
-// only then the mirror is what the entities were evaluated from.
-const quietFor = 5 * time.Second
+// quietWithin is how long a comparison waits, in all, for moments at which nothing is
+// touched: only then the mirror is what the entities were evaluated from.
+const quietWithin = 5 * time.Second
 
 // Compare evaluates what was found as it is now, stores nothing, and says what
-// differs from the stored desired states. quiet is false where the transform had work
-// at all times: what differs for that is counted too.
+// differs from the stored desired states. quiet is false where touched keys waited for
+// the transform all the time: what differs for those is counted too.
 func (r *Replay) Compare(ctx context.Context, partitions int) (d Difference, quiet bool, err error) {
 	e := newEvaluator(evaluatorConfig{
 		Pool: r.deps.Ledger, Plan: r.deps.Plan, Partitions: partitions, Log: r.deps.Logger, Metrics: newEvaluationMetrics(nil),
@@ -26,10 +26,11 @@ func (r *Replay) Compare(ctx context.Context, partitions int) (d Difference, qui
 		return d, false, fmt.Errorf("compare a replay's entities: %w", redact.SQLError(err))
 	}
 	quiet = true
+	until := time.Now().Add(quietWithin)
 	for i := range r.deps.Plan.Mappings {
 		m := &r.deps.Plan.Mappings[i]
 		for _, part := range []int{partFull, partEntity, partOrganization} {
-			still, err := r.comparePart(ctx, e, m, part)
+			still, err := r.comparePart(ctx, e, m, part, until)
 			if err != nil {
 				return d, false, fmt.Errorf("compare a replay's %ss: %w", m.Kind, redact.SQLError(err))
 			}
@@ -60,13 +61,13 @@ func (r *Replay) takeMembersAlong(ctx context.Context) error {
 }
 
 // comparePart compares what was found by one part of the key, in chunks.
-func (r *Replay) comparePart(ctx context.Context, e *evaluator, m *CompiledMapping, part int) (quiet bool, err error) {
+func (r *Replay) comparePart(ctx context.Context, e *evaluator, m *CompiledMapping, part int, until time.Time) (quiet bool, err error) {
 	quiet = true
 	after, size := keyPair{}, takeSize[part]
 	for first := true; ; first = false {
 		var taken, judged int64
 		last := after
-		still, err := r.settled(ctx, func(tx pgx.Tx) (err error) {
+		still, err := r.settled(ctx, until, func(tx pgx.Tx) (err error) {
 			taken, last, err = r.takeFound(ctx, tx, m, part, after, first, size)
 			if err != nil || taken == 0 {
 				return err
@@ -104,9 +105,9 @@ func (r *Replay) takeFound(ctx context.Context, tx pgx.Tx, m *CompiledMapping, p
 }
 
 // settled runs do under one snapshot, at which nothing is touched if such a moment
-// comes within quietFor: what is touched differs because it is not evaluated yet.
-func (r *Replay) settled(ctx context.Context, do func(pgx.Tx) error) (quiet bool, err error) {
-	for until := time.Now().Add(quietFor); ; {
+// comes before until: what is touched differs because it is not evaluated yet.
+func (r *Replay) settled(ctx context.Context, until time.Time, do func(pgx.Tx) error) (quiet bool, err error) {
+	for {
 		late := time.Now().After(until)
 		err = pgx.BeginTxFunc(ctx, r.conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, begin); err != nil {
@@ -123,7 +124,7 @@ func (r *Replay) settled(ctx context.Context, do func(pgx.Tx) error) (quiet bool
 		select {
 		case <-ctx.Done():
 			return false, context.Cause(ctx)
-		case <-time.After(quietFor / 50):
+		case <-time.After(quietWithin / 50):
 		}
 	}
 }
