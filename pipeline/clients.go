@@ -98,13 +98,9 @@ func (c *Clients) heartbeat(ctx context.Context, name string) (schemas.LSN, erro
 
 // identity is who the outside servers are, for the ledger to compare (hazard C22).
 func (c *Clients) identity(ctx context.Context, cfg *config.Config) (ledger.Identity, error) {
-	conn, err := replication.Connect(ctx, c.Source, cfg.Name+"-identity")
+	system, err := c.sourceIdentity(ctx)
 	if err != nil {
 		return ledger.Identity{}, c.Explain(preflight.WireSource, err)
-	}
-	system, err := conn.Identify(ctx)
-	if err = errors.Join(err, conn.Close()); err != nil {
-		return ledger.Identity{}, err
 	}
 	cluster, err := c.clusterID(ctx)
 	if err != nil {

@@ -85,7 +85,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (*Pipeline, error) 
 	if err := p.openLedger(ctx, o.AcceptMapping); err != nil {
 		return nil, err
 	}
-	if p.plan, err = compile(ctx, cfg, clients); err == nil && cfg.Kafka.Topics.Create {
+	if p.plan, err = p.readPlan(ctx); err == nil && cfg.Kafka.Topics.Create {
 		err = clients.ensureApplyTopics(ctx, cfg)
 	}
 	if err == nil { // what the configuration says wrongly is said at once
@@ -143,7 +143,9 @@ func (p *Pipeline) anotherDigest(ctx context.Context, pool *pgxpool.Pool, digest
 
 // compile learns from the source what the mappings read.
 func compile(ctx context.Context, cfg *config.Config, c *Clients) (*transform.Plan, error) {
-	conn, err := c.ConnectSource(ctx, cfg.Name+"-check")
+	within, cancel := context.WithTimeout(ctx, sourcePatience)
+	defer cancel()
+	conn, err := c.ConnectSource(within, cfg.Name+"-check")
 	if err != nil {
 		return nil, err
 	}

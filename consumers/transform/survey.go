@@ -133,7 +133,7 @@ func (o *owner) readOnce(ctx context.Context) (*Catalogue, error) {
 // miss notes that the source cannot be reached, and tells of it once. Another error
 // passes.
 func (o *owner) miss(err error) error {
-	if transient(err) && o.survey.since.IsZero() && o.survey.known != nil {
+	if Unreachable(err) && o.survey.since.IsZero() && o.survey.known != nil {
 		o.survey.since = o.deps.Now()
 		o.log.Warn("the source cannot be reached; the transform works with its catalogue as it was read last",
 			"connector", o.Connector(), "read_at", o.survey.known.ReadAt, "error", redact.SQLError(err))
@@ -191,7 +191,7 @@ func (o *owner) consult(ctx context.Context, epoch uint32) error {
 	}
 	err = o.read(ctx, patience)
 	switch {
-	case err == nil || !transient(err) || ctx.Err() != nil:
+	case err == nil || !Unreachable(err) || ctx.Err() != nil:
 		return err
 	case none != nil:
 		return &sourceAwayError{none.Error(), err}
@@ -226,7 +226,7 @@ func (o *owner) insist(ctx context.Context, waits string) error {
 		patience = 0 // it is tried beside the loop
 	}
 	err := o.read(ctx, patience)
-	if err != nil && transient(err) && ctx.Err() == nil {
+	if err != nil && Unreachable(err) && ctx.Err() == nil {
 		o.survey.waits = waits
 		return &sourceAwayError{waits, err}
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -210,6 +211,13 @@ func ignoreCancelled(err error) error {
 		return nil
 	}
 	return err
+}
+
+// Unreachable tells a server that does not answer, or not now, from one that refuses:
+// a wrong password is no outage.
+func Unreachable(err error) bool {
+	state := redact.SQLState(err)
+	return err != nil && transient(err) && (state == "" || slices.Contains([]string{"08", "53", "57"}, state[:2]))
 }
 
 // transient tells a server that went away from an error that would come again.
