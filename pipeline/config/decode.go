@@ -111,6 +111,8 @@ func (d *decoder) keys(n *ast.MappingNode, all []field, path string) {
 				continue
 			}
 			d.value(pair.Value, known[i])
+		case key == todoKey:
+			d.todo(pair.Value, join(path, key))
 		case later:
 			d.problem(at, "Remove "+join(path, key)+" for now", "not yet: %s is not built", what)
 		case elsewhere[join(path, key)] != "":
@@ -165,6 +167,10 @@ func (d *decoder) value(n ast.Node, f field) {
 	case *Routes:
 		d.routes(n, f.path, target)
 	case *[]schemas.Table:
+		if s, ok := n.(*ast.StringNode); ok && isTodo(s.Value) {
+			d.text(n, f.path)
+			return
+		}
 		d.list(n, f.path, func(at *token.Token, s string) {
 			t, err := schemas.ParseTable(s)
 			switch {
@@ -215,6 +221,10 @@ func (d *decoder) text(n ast.Node, path string) (string, bool) {
 		s = n.Value.Value
 	default:
 		d.problem(n.GetToken(), "Put it into quotes if it is meant as text", "%s wants text", path)
+		return "", false
+	}
+	if isTodo(s) {
+		d.problem(n.GetToken(), "Decide, and write it in the place of the "+todoKey, "%s is to be decided", path)
 		return "", false
 	}
 	if strings.HasSuffix(path, ".select") || strings.Contains(path, ".routes.") {

@@ -67,6 +67,10 @@ func TestRefuses(t *testing.T) {
 		{"bad route table", minimal + "  routes: {a.b.c: {a: b}}\n", "want schema.table"},
 		{"routes as text", minimal + "  routes: hidden\n", "acme.yaml:12: organizations.routes wants a table's name and its route under it"},
 		{"derived routes", minimal + "  routes: auto\n", "acme.yaml:12: not yet: routes are not derived"},
+		{"open decision", minimal + "  TODO: which roles\n", "acme.yaml:12: organizations.TODO: to be decided: which roles. Decide"},
+		{"open decisions", minimal + "  TODO:\n    - which roles\n    - which states.\n", "acme.yaml:14: organizations.TODO: to be decided: which states. Decide"},
+		{"open select", change("SELECT id AS organization_external_id FROM teams", "'TODO: hidden'"), "acme.yaml:11: organizations.select is to be decided"},
+		{"open tables", change("[teams, public.users, 'app.\"TeamMember\"']", "'TODO: hidden'"), "acme.yaml:4: source.tables is to be decided"},
 		{"not yet: totp", minimal + "totp: {}\n", "acme.yaml:12: not yet: TOTP secrets"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
