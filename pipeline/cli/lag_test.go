@@ -67,9 +67,10 @@ acme-apply      acme.apply.backfill  backfill  all                              
 slot                          extended, read, 9000000 bytes until it is lost
 slot lag                      6096 bytes, 12 s since confirmed 16/B374C0A8
 slot retains                  50700000 bytes since restart 16/B06D0000
+backfill                      832862 rows of about 3670412, 5100 rows/s, 9m16s to go
 backfill public.teams         20412 rows, read
 backfill public.users         812450 rows of about 1200000, 5100 rows/s, 1m16s to go
-backfill public.team_members  0 rows of about 2450000, no rate yet
+backfill public.team_members  0 rows of about 2450000
 entities                      700020 wait, 48 calls in flight, 64.5 applied/s, 3h1m to go
 oldest live change            1.5 s
 members pending               700000 backfill
@@ -84,7 +85,7 @@ const emptyText = `acme  2026-11-27 18:00:00 UTC
 GROUP  TOPIC  LANE  PARTITION  CURRENT-OFFSET  LOG-END-OFFSET  LAG  BYTES  SECONDS
 
 slot      not there
-entities  nothing waits
+entities  none yet: the mapping was not evaluated
 `
 
 func TestLagIsShown(t *testing.T) {

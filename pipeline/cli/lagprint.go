@@ -38,6 +38,7 @@ func printLag(out io.Writer, r lag.Report) error {
 	}
 	fmt.Fprintln(out)
 	printSlot(w, r.Source)
+	printBackfill(w, r.Backfill)
 	for _, t := range r.Backfill {
 		printTable(w, t)
 	}
@@ -68,6 +69,32 @@ func printSlot(w io.Writer, s *admin.Source) {
 	fmt.Fprintf(w, "slot retains\t%d bytes since restart %s\n", s.RetainedBytes, s.RestartLSN)
 }
 
+// printBackfill sums up what is left to read.
+func printBackfill(w io.Writer, tables []admin.Table) {
+	var rows, left int64
+	var rate float64
+	reading := false
+	for _, t := range tables {
+		rows += t.Rows
+		if t.Done {
+			continue
+		}
+		reading = true
+		left += max(0, t.Estimate-t.Rows)
+		if t.RowsPerSecond != nil {
+			rate += *t.RowsPerSecond
+		}
+	}
+	if !reading {
+		return
+	}
+	fmt.Fprintf(w, "backfill\t%d rows of about %d", rows, rows+left)
+	if rate > 0 && left > 0 {
+		fmt.Fprintf(w, ", %.0f rows/s, %s to go", rate, duration(float64(left)/rate))
+	}
+	fmt.Fprintln(w)
+}
+
 func printTable(w io.Writer, t admin.Table) {
 	switch {
 	case t.Done:
@@ -75,14 +102,17 @@ func printTable(w io.Writer, t admin.Table) {
 	case t.ETASeconds != nil:
 		fmt.Fprintf(w, "backfill %s\t%d rows of about %d, %.0f rows/s, %s to go\n", t.Table, t.Rows, max(t.Estimate, t.Rows), *t.RowsPerSecond, duration(*t.ETASeconds))
 	default:
-		fmt.Fprintf(w, "backfill %s\t%d rows of about %d, no rate yet\n", t.Table, t.Rows, max(t.Estimate, t.Rows))
+		fmt.Fprintf(w, "backfill %s\t%d rows of about %d\n", t.Table, t.Rows, max(t.Estimate, t.Rows))
 	}
 }
 
 func printEntities(w io.Writer, r lag.Report) {
 	e := r.Entities
 	left := "nothing waits"
-	if e.Waiting() > 0 {
+	switch {
+	case len(e.Counts) == 0:
+		left = "none yet: the mapping was not evaluated"
+	case e.Waiting() > 0:
 		left = fmt.Sprintf("%d wait, %d calls in flight, %.1f applied/s", e.Waiting(), e.InFlight, e.AppliedPerSecond)
 		if eta := e.ETASeconds(); eta > 0 {
 			left += ", " + duration(eta) + " to go"

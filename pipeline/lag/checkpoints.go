@@ -127,24 +127,38 @@ func (t *tail) note(c *schemas.Checkpoint) {
 
 // rates fills rate and ETA of the tables that are being read.
 func (t *tail) rates(tables []admin.Table, now time.Time) {
-	if len(t.samples) == 0 {
+	if len(t.samples) < 2 {
 		return
 	}
-	first, last := t.samples[0], t.samples[len(t.samples)-1]
-	elapsed := last.at.Sub(first.at).Seconds()
 	for i := range tables {
 		b := &tables[i]
-		if b.Done || elapsed < 1 {
+		if b.Done {
 			continue
 		}
-		rate := max(0, float64(last.rows[b.Table]-first.rows[b.Table])/elapsed)
-		if now.Sub(last.at) > rateWindow {
-			rate = 0 // nothing was written for long
+		rate, ok := t.rate(b.Table, now)
+		if !ok {
+			continue
 		}
 		b.RowsPerSecond = &rate
 		if left := b.Estimate - b.Rows; rate > 0 && left > 0 {
-			eta := float64(left) / rate
-			b.ETASeconds = &eta
+			b.ETASeconds = new(float64(left) / rate)
 		}
 	}
+}
+
+// rate is how fast a table is read, in rows per second, since it began to be read or
+// over the last minute; false when too little is known.
+func (t *tail) rate(table string, now time.Time) (perSecond float64, ok bool) {
+	first, last := t.samples[0], t.samples[len(t.samples)-1]
+	if now.Sub(last.at) > rateWindow || last.rows[table] == first.rows[table] {
+		return 0, last.at.Sub(first.at) >= time.Second // nothing was written for long, or nothing of this table
+	}
+	for _, s := range t.samples {
+		if s.rows[table] > first.rows[table] {
+			break
+		}
+		first = s // others were read meanwhile
+	}
+	elapsed := last.at.Sub(first.at).Seconds()
+	return max(0, float64(last.rows[table]-first.rows[table])) / elapsed, elapsed >= 1
 }

@@ -73,6 +73,7 @@ func TestABackfillsETA(t *testing.T) {
 		"the last minute counts":             {written(1, minute, rows), 129, 700.0 / 60, 2410 / (700.0 / 60)},
 		"nothing was read lately":            {written(1, []float64{0, 30}, []int64{500, 500}), 30, 0, -1},
 		"nothing was written lately":         {written(1, []float64{0, 10}, []int64{0, 1000}), 100, 0, -1},
+		"its turn came late":                 {written(1, []float64{0, 20, 40, 50}, []int64{0, 0, 0, 1000}), 50, 100, 90},
 		"the planner was wrong":              {written(1, []float64{0, 10}, []int64{9_000, 12_000}), 10, 300, -1},
 		"another run begins at zero":         {append(written(1, []float64{0, 10}, []int64{0, 9_000}), written(2, []float64{20, 30}, []int64{0, 500})...), 30, 50, 190},
 		"another instance's clock is behind": {append(written(1, []float64{100, 110}, []int64{0, 100}), written(1, []float64{50, 60}, []int64{100, 200})...), 60, 10, 980},
