@@ -94,14 +94,34 @@ func (h *history) whole() {
 	}
 }
 
+// entities fails when they are not what the mapping says over the legacy table.
+func (h *history) entities() {
+	h.t.Helper()
+	want, err := rows(h.ctx, h.legacy, "docs", []string{"id", "name", "big"})
+	h.check(err)
+	var got string
+	h.check(h.pool.QueryRow(h.ctx, `SELECT coalesce(string_agg((ROW(key::int, desired->>'organization_name', desired->>'organization_logo_url'))::text, E'\n' ORDER BY
+		(ROW(key::int, desired->>'organization_name', desired->>'organization_logo_url'))::text), '') FROM backstitch.entities WHERE desired IS NOT NULL`).Scan(&got))
+	if got != want {
+		h.t.Errorf("entities\n%s\nthe mapping over the legacy table\n%s", got, want)
+	}
+}
+
+// newHistory begins one. What it does follows from its seed.
+func newHistory(t *testing.T, seed uint64) *history {
+	t.Helper()
+	f := newFeeder(t, "CREATE TABLE docs (id int PRIMARY KEY, name text, big text, unread text, wrong text)", public("docs"), docsMapping())
+	return &history{feeder: f, r: rand.New(rand.NewPCG(seed, 1)), live: map[int]bool{}}
+}
+
 func TestRandomHistoryWithKills(t *testing.T) { // invariants 5, 10 and 11, hazards C3, C15, S6
 	t.Parallel()
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			f := newFeeder(t, "CREATE TABLE docs (id int PRIMARY KEY, name text, big text, unread text, wrong text)", public("docs"), docsMapping())
+			h := newHistory(t, seed)
+			f := h.feeder
 			f.cfg.BatchRows = 5
-			h := &history{feeder: f, r: rand.New(rand.NewPCG(seed, 1)), live: map[int]bool{}}
 			ctx, kill := context.WithCancel(f.ctx)
 			tr := f.start(func(tr *Transform) { tr.Start(ctx) })
 			for i := range 60 {
@@ -121,14 +141,7 @@ func TestRandomHistoryWithKills(t *testing.T) { // invariants 5, 10 and 11, haza
 			f.evaluated(tr)
 			f.same()
 			h.whole()
-			entities, err := rows(f.ctx, f.legacy, "docs", []string{"id", "name", "big"})
-			f.check(err)
-			var got string
-			f.check(f.pool.QueryRow(f.ctx, `SELECT coalesce(string_agg((ROW(key::int, desired->>'organization_name', desired->>'organization_logo_url'))::text, E'\n' ORDER BY
-				(ROW(key::int, desired->>'organization_name', desired->>'organization_logo_url'))::text), '') FROM backstitch.entities WHERE desired IS NOT NULL`).Scan(&got))
-			if got != entities {
-				t.Errorf("entities\n%s\nthe mapping over the legacy table\n%s", got, entities)
-			}
+			h.entities()
 			kill()
 			<-tr.Done()
 		})
