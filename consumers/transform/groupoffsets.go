@@ -24,16 +24,20 @@ type consumption struct {
 	// filled is the offset after the last record handed to a fill, delivered after
 	// the last one that was read, markers included.
 	filled, delivered int64
-	// ahead: records that were read wait for a fill.
-	ahead bool
+	// ahead: records that were read wait for a fill, the first of them at waiting.
+	ahead   bool
+	waiting int64
 }
 
 // next is the offset that a lag tool should see as consumed, where the ledger has
-// stored that the partition goes on at stored. What is behind the last stored record
-// counts as consumed only when it is known to be markers.
+// stored that the partition goes on at stored. Of what lies behind the last stored
+// record only markers count as consumed.
 func (c consumption) next(stored int64) int64 {
-	if c.ahead || stored < c.filled {
+	switch {
+	case stored < c.filled:
 		return stored
+	case c.ahead:
+		return max(stored, c.waiting)
 	}
 	return max(stored, c.delivered)
 }
@@ -133,9 +137,20 @@ func (r *reader) consumed() map[topicPartition]consumption {
 	defer r.mu.Unlock()
 	at := make(map[topicPartition]consumption, len(r.mu.parts)+1)
 	for tp, p := range r.mu.parts {
-		at[tp] = consumption{filled: p.filled, delivered: p.delivered, ahead: len(p.queue) > 0}
+		c := consumption{filled: p.filled, delivered: p.delivered}
+		if len(p.queue) > 0 {
+			c.ahead, c.waiting = true, p.queue[0].offset
+		}
+		at[tp] = c
 	}
-	at[topicPartition{r.checkpoints, 0}] = consumption{delivered: r.mu.head, ahead: len(r.mu.feed) > 0 || !r.mu.settled}
+	checkpoints := consumption{delivered: r.mu.head}
+	switch {
+	case !r.mu.settled:
+		checkpoints.delivered = 0
+	case len(r.mu.feed) > 0:
+		checkpoints.delivered = r.mu.feed[0].offset
+	}
+	at[topicPartition{r.checkpoints, 0}] = checkpoints
 	return at
 }
 

@@ -23,7 +23,10 @@ func TestWhatALagToolSeesAsConsumed(t *testing.T) {
 		"nothing was ever written":              {consumption{}, 0, 0},
 		"all is filled, a marker follows":       {consumption{filled: 9, delivered: 10}, 9, 10},
 		"a fill was handed over, not committed": {consumption{filled: 9, delivered: 10}, 4, 4},
-		"records wait for a fill":               {consumption{filled: 9, delivered: 20, ahead: true}, 9, 9},
+		"records wait for a fill":               {consumption{filled: 9, delivered: 20, ahead: true, waiting: 9}, 9, 9},
+		"records behind a marker wait":          {consumption{filled: 9, delivered: 20, ahead: true, waiting: 10}, 9, 10},
+		"the very first record waits":           {consumption{delivered: 2, ahead: true}, 0, 0},
+		"they wait behind a fill":               {consumption{filled: 9, delivered: 20, ahead: true, waiting: 10}, 4, 4},
 		"markers alone were ever written":       {consumption{delivered: 2}, 0, 2},
 		"a successor has filled more":           {consumption{filled: 9, delivered: 10}, 14, 14},
 	} {
