@@ -8,6 +8,9 @@ import (
 	"github.com/backstitch/backstitch/integration/harness"
 )
 
+// ways are the directions that are cut; none means both.
+var ways = [][]harness.Direction{nil, {harness.Requests}, {harness.Answers}}
+
 // fault is what happens to an instance. When strike returns the instance runs again
 // and reaches everything.
 type fault struct {
@@ -53,9 +56,18 @@ var faults = []fault{
 		c.meanwhile(victim)
 		mend()
 	}},
+	{"is cut off from one server until others have worked", func(c *chaos, victim *harness.Instance) {
+		server := []string{harness.ToSource, harness.ToKafka, harness.ToLedger}[c.random.IntN(3)] // an instance without Stytch keeps its partitions
+		way := ways[c.random.IntN(len(ways))]
+		c.t.Logf("from %s, ways %v", server, way)
+		mend := cutOff(victim, []string{server}, way...)
+		c.worked()
+		c.meanwhile(victim)
+		mend()
+	}},
 	{"loses its connections", func(_ *chaos, victim *harness.Instance) { victim.Break() }},
 	{"is cut off from some servers", func(c *chaos, victim *harness.Instance) {
-		way := [][]harness.Direction{nil, {harness.Requests}, {harness.Answers}}[c.random.IntN(3)]
+		way := ways[c.random.IntN(len(ways))]
 		var cut []string
 		for _, server := range victim.Servers() {
 			if c.random.IntN(3) == 0 {

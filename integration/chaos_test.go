@@ -17,7 +17,7 @@ import (
 const (
 	envChaosSeed   = "BACKSTITCH_CHAOS_SEED"   // as a former run printed it
 	envChaosRounds = "BACKSTITCH_CHAOS_ROUNDS" // faults, one after the other
-	chaosRounds    = 6                         // by default: two thirds of the kinds
+	chaosRounds    = 6                         // by default: more than half of the kinds
 )
 
 // Three instances share the work while they are killed, stopped for longer than every
@@ -41,7 +41,7 @@ func TestThreeInstances(t *testing.T) {
 	for _, s := range stop {
 		t.Logf("%d transactions", s())
 	}
-	c.w.CaughtUp(t, 3*time.Minute)
+	c.w.CaughtUp(t, 5*time.Minute)
 	harness.Eventually(t, time.Minute, "every task runs somewhere", func() bool { return allRun(connectors(t, c.instances[1].Process)) })
 	for _, i := range c.instances {
 		if code := i.Stop(t); code != 0 {
@@ -84,7 +84,7 @@ func newChaos(t *testing.T) *chaos {
 	c.random = rand.New(rand.NewPCG(c.seed, 0))
 	kafka := harness.NewWiredKafka(t, 3)
 	o := revised()
-	o.Brokers, o.RateLimit, o.Simulator.Latency = kafka.Brokers, 150, 5*time.Millisecond
+	o.Brokers, o.RateLimit, o.Simulator.Latency = kafka.Brokers, 200, 5*time.Millisecond
 	c.w = harness.NewDemo(t, o, demo.Size{Teams: 60, Users: 600, Memberships: 800, Largest: 100, Seed: 11}, revisedSchema, probeRows)
 	c.instances = c.w.Instances(t, kafka)
 	return c
