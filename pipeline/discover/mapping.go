@@ -1,0 +1,213 @@
+package discover
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// mapping is a proposed SELECT with what has to be said about it.
+type mapping struct {
+	// sql is "" when there is nothing to select from: then todo says so.
+	sql    string
+	routes []route
+	notes  []string // comments
+	sketch string   // what to start from, where sql is ""
+	todos  []string // decisions that only a person can take
+}
+
+// route is a line of the mapping's routes.
+type route struct {
+	table   *Table
+	columns [][2]string // key column, column of the row
+	sql     string      // instead of columns
+}
+
+// field is a column of a SELECT.
+type field struct{ sql, name string }
+
+// statement writes a SELECT.
+func statement(fields []field, from []string, where []filter) string {
+	var b strings.Builder
+	b.WriteString("SELECT ")
+	for i, f := range fields {
+		if i > 0 {
+			b.WriteString(",\n       ")
+		}
+		b.WriteString(f.sql)
+		if !strings.HasSuffix(f.sql, "."+f.name) {
+			b.WriteString(" AS " + f.name)
+		}
+	}
+	b.WriteString("\nFROM " + strings.Join(from, "\n  "))
+	for i, f := range where {
+		word := "\n  AND "
+		if i == 0 {
+			word = "\nWHERE "
+		}
+		b.WriteString(word + f.sql)
+		if f.why != "" {
+			b.WriteString(" -- " + f.why)
+		}
+	}
+	return b.String()
+}
+
+// conditions are filters as one SQL text, "" for none.
+func conditions(where []filter) string {
+	parts := make([]string, len(where))
+	for i, f := range where {
+		parts[i] = f.sql
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(parts, " AND ")
+}
+
+// key is a key column in SQL, and the route's value for it.
+func (m *mapping) key(alias string, c *Column) string {
+	if c.fitsKey() {
+		return alias + "." + c.SQLName
+	}
+	m.notes = append(m.notes, fmt.Sprintf("%s.%s is %s, whose values do not compare like their text: the key is its text, and PostgreSQL cannot look it up by an index on the column.", alias, c.SQLName, c.Type))
+	return alias + "." + c.SQLName + "::text"
+}
+
+// routed adds a route by columns, or by SQL where a key is converted.
+func (m *mapping) routed(t *Table, keys ...[2]any) {
+	r := route{table: t}
+	var sql []string
+	plain := true
+	for _, k := range keys {
+		name, c := k[0].(string), k[1].(*Column)
+		r.columns = append(r.columns, [2]string{name, c.Name})
+		if c.fitsKey() {
+			sql = append(sql, "c."+c.SQLName+" AS "+name)
+		} else {
+			plain = false
+			sql = append(sql, "c."+c.SQLName+"::text AS "+name)
+		}
+	}
+	if !plain {
+		r.columns, r.sql = nil, "SELECT "+strings.Join(sql, ", ")+" FROM changed c"
+	}
+	m.routes = append(m.routes, r)
+}
+
+const (
+	keyOrganization = "organization_external_id"
+	keyMember       = "external_id"
+)
+
+// propose makes the mappings of the chosen tables.
+func (p *Proposal) propose(ctx context.Context, s *session) error {
+	var err error
+	if p.organizations, err = p.mapTenants(ctx, s); err != nil {
+		return err
+	}
+	if p.members, err = p.mapMembers(ctx, s); err != nil {
+		return err
+	}
+	return p.unusable(ctx, s)
+}
+
+func (p *Proposal) mapTenants(ctx context.Context, s *session) (*mapping, error) {
+	m := &mapping{}
+	t := p.tenant()
+	if t == nil {
+		m.todos = []string{"no table looks like tenants. Name the one that a user's organization comes from, add it to source.tables, and write the SELECT"}
+		return m, nil
+	}
+	p.reads(t)
+	id := t.identity()
+	fields := []field{{m.key("t", id), keyOrganization}}
+	switch names := t.name(); len(names) {
+	case 1:
+		fields = append(fields, field{"t." + names[0].SQLName, "organization_name"})
+	default:
+		fields = append(fields, field{"t." + id.SQLName + "::text", "organization_name"})
+		m.todos = append(m.todos, fmt.Sprintf("no column of %s is a name: the organization is called by its key. Say what names it", t.SQLName))
+	}
+	if slug := t.slug(); slug != nil {
+		fields = append(fields, field{"t." + slug.SQLName, "organization_slug"})
+	} else {
+		m.notes = append(m.notes, "No column is a slug: Stytch makes one of the name.")
+	}
+	where := t.filters("t")
+	if parent := t.parent(); parent != nil {
+		p.hierarchy(m, t, parent)
+	}
+	p.generated(m, t)
+	if err := p.states(ctx, s, m, t, "t"); err != nil {
+		return nil, err
+	}
+	m.suspended(t, "t")
+	m.sql = statement(fields, []string{t.SQLName + " t"}, where)
+	m.routed(t, [2]any{keyOrganization, id})
+	return m, nil
+}
+
+// hierarchy asks what a tenant below another is, and shows the roll-up.
+func (p *Proposal) hierarchy(m *mapping, t *Table, parent *Column) {
+	m.todos = append(m.todos, fmt.Sprintf("rows of %s stand below others through %s. As written each is an organization of its own; if only the top ones are, see the comment above the SELECT",
+		t.SQLName, parent.SQLName))
+	m.notes = append(m.notes, fmt.Sprintf("Only the top ones: add WHERE t.%s IS NULL here, and select coalesce(t.%s, t.%s) of a joined %s t as the members' organization, one row a member (DISTINCT ON).",
+		parent.SQLName, parent.SQLName, t.identity().SQLName, t.SQLName))
+}
+
+// generated says which columns cannot be read.
+func (p *Proposal) generated(m *mapping, t *Table) {
+	for _, c := range t.Columns {
+		if c.Generated && (c.has("email") || c.has("slug") || c.has("name")) {
+			m.notes = append(m.notes, fmt.Sprintf("%s.%s is a generated column, which logical replication does not send: write its expression instead where you need it.", t.SQLName, c.SQLName))
+		}
+	}
+}
+
+// states asks what a state means, where rows have several.
+func (p *Proposal) states(ctx context.Context, s *session, m *mapping, t *Table, alias string) error {
+	c := t.status()
+	if c == nil {
+		return nil
+	}
+	values, unknown, err := s.values(ctx, "SELECT "+c.SQLName+"::text AS v FROM "+t.SQL(), c.Labels)
+	if err != nil || unknown == "" && len(values) < 2 {
+		return err
+	}
+	holds := listValues(values)
+	if unknown != "" {
+		holds = "values that were " + unknown
+	}
+	m.todos = append(m.todos, fmt.Sprintf("%s.%s holds %s. As written every row counts; add to the SELECT's WHERE which of them do", t.SQLName, c.SQLName, holds))
+	m.notes = append(m.notes, fmt.Sprintf("For example: WHERE %s.%s = '…'", alias, c.SQLName))
+	return nil
+}
+
+func (m *mapping) suspended(t *Table, alias string) {
+	for _, c := range t.suspended() {
+		m.notes = append(m.notes, fmt.Sprintf("Suspended rows (%s.%s) are kept: a condition on it in the SELECT's WHERE leaves them out.", alias, c.SQLName))
+	}
+}
+
+func listValues(values []Value) string {
+	parts := make([]string, len(values))
+	for i, v := range values {
+		parts[i] = fmt.Sprintf("%s (%s)", v.Name, thousands(v.Rows))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// unusable asks for keys where a table's changes cannot be told apart.
+func (p *Proposal) unusable(ctx context.Context, s *session) error {
+	refusals, err := s.refusals(ctx, p.Tables)
+	if err != nil {
+		return err
+	}
+	for _, r := range refusals {
+		p.todos = append(p.todos, fmt.Sprintf("%s cannot be captured: %s. Run %s", r.Table, r.Reason, r.Fix))
+	}
+	slices.Sort(p.todos)
+	return nil
+}
