@@ -21,8 +21,12 @@ type Poller struct {
 	}
 }
 
-// NewPoller looks with reader, which is the poller's from here on.
-func NewPoller(reader *Reader) *Poller { return &Poller{reader: reader} }
+// NewPoller looks with reader, which is the poller's from here on. It does not keep
+// those who ask for a status waiting for a count of many entities.
+func NewPoller(reader *Reader) *Poller {
+	reader.entities.patience = 2 * time.Second
+	return &Poller{reader: reader}
+}
 
 // Run looks until stopping is closed or ctx ends: the body of a stage.
 func (p *Poller) Run(ctx context.Context, stopping <-chan struct{}) error {

@@ -64,11 +64,7 @@ type Reader struct {
 	tail   *tail
 	ages   map[place]age
 
-	entities struct {
-		ledger.Summary
-		at   time.Time
-		took time.Duration
-	}
+	entities counting
 }
 
 // NewReader dials nothing yet.
@@ -82,12 +78,13 @@ func NewReader(cfg Config, deps Deps) (*Reader, error) {
 	}
 	return &Reader{
 		cfg: cfg, deps: deps, client: client, admin: kadm.NewClient(client), ages: map[place]age{},
-		tail: &tail{kafka: deps.Kafka, topic: schemas.CheckpointsTopic(cfg.Prefix)},
+		tail: &tail{kafka: deps.Kafka, topic: schemas.CheckpointsTopic(cfg.Prefix)}, entities: counting{patience: countTimeout},
 	}, nil
 }
 
 // Close ends the sessions.
 func (r *Reader) Close() {
+	r.entities.close()
 	r.tail.close()
 	r.client.Close()
 	r.disconnect()
@@ -120,8 +117,10 @@ func (r *Reader) Read(ctx context.Context) Report {
 	if slotKnown {
 		slotKnown = part("slot", func(ctx context.Context) (err error) { slot.now, err = r.lookAtSlot(ctx); return err })
 	}
-	part("ledger", r.summarize)
-	rep.Entities = r.entities.Summary
+	if err := r.entities.look(ctx, r.deps); err != nil {
+		rep.Problems = append(rep.Problems, fmt.Sprintf("ledger: %v", err))
+	}
+	rep.Entities = r.entities.last
 	for _, g := range groups {
 		rep.Lag = append(rep.Lag, g.lag())
 	}
@@ -144,23 +143,6 @@ func (r *Reader) place(rep *Report, slot slotLook, slotKnown bool) {
 		rep.Source = &admin.Source{}
 	}
 	slot.show(rep.Source, r.cfg.Heartbeat)
-}
-
-// summarize counts the entities, which takes as long as there are many: no more than
-// a twentieth of the time is spent on it.
-func (r *Reader) summarize(ctx context.Context) error {
-	e := &r.entities
-	now := r.deps.Now()
-	if e.Counts != nil && now.Sub(e.at) < 20*e.took {
-		return nil
-	}
-	summary, err := ledger.Summarize(ctx, r.deps.Ledger)
-	if err != nil {
-		e.Summary = ledger.Summary{}
-		return err
-	}
-	e.Summary, e.at, e.took = summary, now, r.deps.Now().Sub(now)
-	return nil
 }
 
 // disconnect closes the session on the source.
