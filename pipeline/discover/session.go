@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,7 +48,8 @@ func (e *ConnectError) Unwrap() error { return e.err }
 func (e *ConnectError) Error() string {
 	var failed *pgconn.ConnectError
 	if redact.SQLState(e.err) == "" && errors.As(e.err, &failed) {
-		return fmt.Sprintf("no connection to the legacy database at %s:%d: %v", failed.Config.Host, failed.Config.Port, failed.Unwrap())
+		lines := strings.Split(failed.Unwrap().Error(), "\n") // one for each way that was tried, with TLS and without
+		return "no connection to the legacy database: " + strings.Join(slices.Compact(lines), "; ")
 	}
 	return fmt.Sprintf("no connection to the legacy database: %v", redact.SQLError(e.err))
 }
