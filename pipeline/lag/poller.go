@@ -12,9 +12,10 @@ const every = 10 * time.Second
 // Poller is the one that looks in an instance: its metrics, its status and its page
 // show the same look.
 type Poller struct {
-	reader *Reader
+	looking sync.Mutex // one look at a time
+	reader  *Reader    // of who looks; nil after the end
 
-	mu struct {
+	mu struct { // never held while looking: a scrape waits for nothing
 		sync.Mutex
 		report Report
 		at     time.Time
@@ -56,28 +57,36 @@ func (p *Poller) Run(ctx context.Context, stopping <-chan struct{}) error {
 
 // Latest is a look no older than age; many callers share one.
 func (p *Poller) Latest(ctx context.Context, age time.Duration) Report {
+	p.looking.Lock()
+	defer p.looking.Unlock()
+	report, at := p.look()
+	if p.reader == nil || time.Since(at) <= age {
+		return report
+	}
+	report = p.reader.Read(ctx)
+	if ctx.Err() == nil { // else it was cut short and says nothing
+		p.mu.Lock()
+		p.mu.report, p.mu.at = report, time.Now()
+		p.mu.Unlock()
+	}
+	return report
+}
+
+func (p *Poller) look() (Report, time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.reader != nil && time.Since(p.mu.at) > age {
-		report := p.reader.Read(ctx)
-		if ctx.Err() != nil { // cut short: it says nothing
-			return report
-		}
-		p.mu.report, p.mu.at = report, time.Now()
-	}
-	return p.mu.report
+	return p.mu.report, p.mu.at
 }
 
 // last is the look that the metrics show; false when it is too old to be true.
 func (p *Poller) last() (Report, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.mu.report, !p.mu.at.IsZero() && time.Since(p.mu.at) < 3*every
+	report, at := p.look()
+	return report, !at.IsZero() && time.Since(at) < 3*every
 }
 
 func (p *Poller) close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.looking.Lock()
+	defer p.looking.Unlock()
 	p.reader.Close()
 	p.reader = nil
 }

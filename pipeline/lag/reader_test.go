@@ -267,6 +267,11 @@ func TestThePollerSharesItsLooks(t *testing.T) {
 			t.Errorf("%s is not served", name)
 		}
 	}
+	p.looking.Lock() // somebody looks, and Kafka does not answer
+	if len(served()) == 0 {
+		t.Error("a scrape waits for a look")
+	}
+	p.looking.Unlock()
 	p.mu.at = p.mu.at.Add(-3 * every)
 	if names := served(); len(names) != 0 {
 		t.Errorf("long after the last look %q are served", names)
