@@ -85,12 +85,8 @@ func BeginVerification(ctx context.Context, pool *pgxpool.Pool, by string, anew 
 }
 
 func (v *Verification) begin(ctx context.Context, by string, anew bool) error {
-	var free bool
-	if err := v.lock.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(verifyLock)).Scan(&free); err != nil {
-		return fmt.Errorf("begin a verification: %w", redact.SQLError(err))
-	}
-	if !free {
-		return ErrVerifying
+	if err := v.takeLock(ctx); err != nil {
+		return err
 	}
 	evaluated, err := ReadEvaluated(ctx, v.pool)
 	if err != nil {
@@ -113,6 +109,31 @@ func (v *Verification) begin(ctx context.Context, by string, anew bool) error {
 		return fmt.Errorf("begin a verification: %w", redact.SQLError(err))
 	}
 	return nil
+}
+
+// takeLock waits for the server to notice that a verification which died has left,
+// and for no other.
+func (v *Verification) takeLock(ctx context.Context) error {
+	died := time.NewTimer(diedPatience)
+	defer died.Stop()
+	tick := time.NewTicker(diedPatience / 20)
+	defer tick.Stop()
+	for {
+		var free bool
+		if err := v.lock.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(verifyLock)).Scan(&free); err != nil {
+			return fmt.Errorf("begin a verification: %w", redact.SQLError(err))
+		}
+		if free {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-died.C:
+			return ErrVerifying
+		case <-tick.C:
+		}
+	}
 }
 
 // start also removes runs that nobody will end, and old ones.

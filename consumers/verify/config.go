@@ -77,6 +77,7 @@ type Verifier struct {
 	tell     func(string)
 	pace     pacer
 	prefixes prefixes
+	pageSize int
 }
 
 // New checks the configuration.
@@ -105,7 +106,8 @@ func New(cfg Config, d Deps) (*Verifier, error) {
 	}
 	return &Verifier{
 		cfg: cfg, pool: d.Ledger, client: d.Client, log: d.Logger, tell: d.Progress,
-		pace:     pacer{ledger: ledger.NewApplier(d.Ledger), project: cfg.ProjectID, rate: cfg.RateLimit, share: cfg.Share},
+		pace:     pacer{ledger: ledger.NewApplier(d.Ledger), project: cfg.ProjectID, rate: cfg.RateLimit, share: cfg.Share, searches: searchesPerSecond},
 		prefixes: prefixes{cfg.OrganizationPrefix, cfg.MemberPrefix},
+		pageSize: pageSize,
 	}, nil
 }

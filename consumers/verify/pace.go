@@ -32,10 +32,12 @@ type pacer struct {
 	project string
 	rate    float64
 	share   float64
+	// searches a second, of all of them.
+	searches float64
 }
 
 func (p *pacer) search(ctx context.Context) error {
-	return p.pay(ctx, "/search", searchesPerSecond*p.share)
+	return p.pay(ctx, "/search", p.searches*p.share)
 }
 
 func (p *pacer) read(ctx context.Context) error { return p.pay(ctx, "/verify", p.rate*p.share) }

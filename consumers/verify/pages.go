@@ -19,7 +19,7 @@ func (v *Verifier) organizations(ctx context.Context, run *ledger.Verification) 
 	for {
 		var page *stytch.OrganizationPage
 		err := v.search(ctx, run, consumers.Organization, func(ctx context.Context) (err error) {
-			page, err = v.client.SearchOrganizations(ctx, stytch.OrganizationSearch{Cursor: run.Cursor, Limit: pageSize})
+			page, err = v.client.SearchOrganizations(ctx, stytch.OrganizationSearch{Cursor: run.Cursor, Limit: v.pageSize})
 			return err
 		})
 		if err != nil {
@@ -65,7 +65,7 @@ func (v *Verifier) partition(ctx context.Context, run *ledger.Verification, ids 
 	for len(ids) > 0 {
 		var page *stytch.MemberPage
 		err := v.search(ctx, run, consumers.Member, func(ctx context.Context) (err error) {
-			page, err = v.client.SearchMembers(ctx, stytch.MemberSearch{OrganizationIDs: ids, Cursor: run.Cursor, Limit: pageSize})
+			page, err = v.client.SearchMembers(ctx, stytch.MemberSearch{OrganizationIDs: ids, Cursor: run.Cursor, Limit: v.pageSize})
 			return err
 		})
 		if err != nil {
