@@ -68,7 +68,7 @@ func compareAnswers(t *testing.T, r recorded) []string {
 	if err := json.Unmarshal(w.Body.Bytes(), &ours); err != nil {
 		return []string{err.Error()}
 	}
-	return unlike(strings.TrimPrefix(r.Path[strings.LastIndex(r.Path, "/"):], "/"), r.Body, ours)
+	return unlike(r.at(), r.Body, ours)
 }
 
 // sameValue are the keys whose values tell a state, and not what a connector does.
@@ -115,6 +115,7 @@ func unlike(at string, theirs, ours any) (found []string) {
 			return []string{at + " is empty"}
 		}
 		byID(theirs)
+		byID(ours)
 		for i := range min(len(theirs), len(ours)) {
 			found = append(found, unlike(fmt.Sprintf("%s[%d]", at, i), theirs[i], ours[i])...)
 		}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -14,6 +15,9 @@ func TestDocumentationNamesRoutesAndDifferences(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(b)
+	if n := fmt.Sprintf("asked %d things", len(recordings(t))); !strings.Contains(text, n) {
+		t.Errorf("docs/rest.md does not say that Kafka Connect was %s", n)
+	}
 	for _, operation := range describe(t).documented(false) {
 		method, path, _ := strings.Cut(operation, " ")
 		if !strings.Contains(text, operation+"`") && !strings.Contains(text, "`"+method+"` and `") && !strings.Contains(text, path+"`") {
