@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"slices"
 	"syscall"
 	"time"
 
@@ -44,23 +45,21 @@ func (c *cluster) up() *harness.Process {
 	return p
 }
 
-// owner is who runs a connector, as an index. It waits until the instance is the only
-// one, and all the others stand by.
+// owner is who runs a connector, as an index. It waits until the instance has said so,
+// and all the others that they stand by.
 func (c *cluster) owner(connector string) int {
 	owner := -1
 	c.b.until("one owner of the "+connector+", and stand-bys", func() bool {
-		var running, standing int
-		c.b.ok(c.w.LedgerPool.QueryRow(c.b.ctx, `SELECT count(*) FILTER (WHERE t.state = 'RUNNING'), count(*) FILTER (WHERE t.state = 'UNASSIGNED')
-			FROM backstitch.tasks t JOIN backstitch.instances i ON i.id = t.instance
-			WHERE connector = $1 AND t.id = 0 AND seen_at > now() - make_interval(secs => $2)`,
-			c.w.Prefix+"-"+connector, ledger.AliveFor.Seconds()).Scan(&running, &standing))
 		worker := c.w.Worker(c.b.ctx, connector)
-		for i, p := range c.processes {
-			if p.Is(c.b, worker) {
-				owner = i
-			}
-		}
-		return running == 1 && standing == len(c.processes)-1 && owner >= 0 && c.processes[owner].Is(c.b, worker)
+		var running, standing int
+		// a dead instance is listed until it has been silent for three seconds
+		c.b.ok(c.w.LedgerPool.QueryRow(c.b.ctx, `SELECT count(*) FILTER (WHERE t.state = 'RUNNING' AND instance = $2),
+				count(*) FILTER (WHERE t.state = 'UNASSIGNED' AND instance <> $2)
+			FROM backstitch.tasks t JOIN backstitch.instances i ON i.id = t.instance
+			WHERE connector = $1 AND t.id = 0 AND seen_at > now() - make_interval(secs => $3)`,
+			c.w.Prefix+"-"+connector, worker, ledger.AliveFor.Seconds()).Scan(&running, &standing))
+		owner = slices.IndexFunc(c.processes, func(p *harness.Process) bool { return p.Is(c.b, worker) })
+		return running == 1 && standing == len(c.processes)-1 && owner >= 0
 	})
 	return owner
 }

@@ -131,13 +131,20 @@ func (i *Instance) Break() {
 // Servers are the names of what the instance reaches, sorted.
 func (i *Instance) Servers() []string { return slices.Sorted(maps.Keys(i.Wires)) }
 
-// Worker is the instance that runs a task of a connector (source, transform, apply),
-// as the ledger has it; "" while none is known to.
+// Worker is the instance that has what a connector (source, transform, apply) works
+// with: the slot, the transform's term, the lowest apply partition's lease. "" while
+// none has. What instances report of their tasks is up to a second older.
 func (w *World) Worker(ctx context.Context, connector string) string {
+	pool, sql := w.LedgerPool, "SELECT owner FROM backstitch.leases ORDER BY partition LIMIT 1"
+	switch connector {
+	case "source":
+		pool, sql = w.Pool, `SELECT split_part(application_name, ' ', 3) FROM pg_replication_slots JOIN pg_stat_activity ON pid = active_pid
+			WHERE slot_name = 'backstitch_`+w.Prefix+`'`
+	case "transform":
+		sql = "SELECT owner FROM backstitch.transform"
+	}
 	var worker string
-	// no ledger yet, or nobody: none
-	_ = w.LedgerPool.QueryRow(ctx, `SELECT instance FROM backstitch.tasks t JOIN backstitch.instances i ON i.id = t.instance
-		WHERE connector = $1 AND t.state = 'RUNNING' ORDER BY seen_at DESC LIMIT 1`, w.Prefix+"-"+connector).Scan(&worker)
+	_ = pool.QueryRow(ctx, sql).Scan(&worker) // no ledger yet, or nobody: none
 	return worker
 }
 
