@@ -59,6 +59,10 @@ func TestInstanceStartsWhileTheSourceIsDown(t *testing.T) {
 		!strings.Contains(log, "the transform works with its catalogue as it was read last") {
 		t.Errorf("the log does not say that the source is down:\n%s", tail(log))
 	}
+	harness.Eventually(t, time.Minute, "the status says so", func() bool {
+		s := w.Status(t).Connectors[1]
+		return s.State == "RUNNING" && strings.Contains(s.Trace, "the source cannot be reached since")
+	})
 	second.Live(t, time.Second)
 	if err := server.Resume(ctx); err != nil {
 		t.Fatal(err)
@@ -66,6 +70,7 @@ func TestInstanceStartsWhileTheSourceIsDown(t *testing.T) {
 	w.Pool.Reset()
 	w.Exec(t, "UPDATE users SET name = 'After' WHERE id = 3")
 	w.CaughtUp(t, 2*time.Minute)
+	harness.Eventually(t, time.Minute, "the status says so no more", func() bool { return w.Status(t).Connectors[1].Trace == "" })
 	if code := second.Stop(t); code != 0 {
 		t.Errorf("the process ends with %d", code)
 	}

@@ -44,8 +44,9 @@ func (p *Pipeline) startTransform(metrics prometheus.Registerer) (*worker, error
 	s := newTransform(p.cfg, p.clients, p.pool, p.plan, p.instance.ID, p.log, metrics)
 	name := p.connectors[1].name
 	return &worker{stager: s, held: func() *stage.Held { return s.Status().Held }, tasks: func() []ledger.Task {
-		t := ledger.Task{Connector: name, State: taskUnassigned}
-		if s.Status().State == transform.Running {
+		st := s.Status()
+		t := ledger.Task{Connector: name, State: taskUnassigned, Trace: st.Warning()}
+		if st.State == transform.Running {
 			t.State = taskRunning
 		}
 		return []ledger.Task{t}

@@ -123,9 +123,9 @@ func TestTakeOverWhileTheSourceIsAway(t *testing.T) {
 			if c := s.Catalogue; c.ReadAt.IsZero() || c.UnreachableSince.Before(killed) || c.Waits != "" {
 				t.Errorf("the status says %+v", c)
 			}
-			f.until("and in words", func() bool {
-				return strings.Contains(second.Status().Doing, "the source cannot be reached since")
-			})
+			if w := s.Warning(); !strings.Contains(w, "cannot be reached since 20") || strings.Contains(w, "waits") {
+				t.Errorf("in words: %q", w)
+			}
 			cut(false)
 			f.until("the source is back", func() bool { second.Wake(); return second.Status().Catalogue == nil })
 			f.begin().update("docs", 3, "c2", nil, nil, nil).end()
@@ -164,8 +164,8 @@ func TestChangedColumnsWaitForTheSource(t *testing.T) { // hazard C9
 			return strings.Contains(tr.Status().Doing, "waiting for the source: columns of table public.docs changed at")
 		})
 		f.alive(tr)
-		if s := tr.Status(); s.Held != nil || s.Catalogue == nil || s.Catalogue.Waits == "" || s.Evaluated.CommitLSN != before {
-			t.Errorf("held %v, catalogue %+v, evaluated to %s, want %s", s.Held, s.Catalogue, s.Evaluated.CommitLSN, before)
+		if s := tr.Status(); s.Held != nil || s.Catalogue == nil || !strings.Contains(s.Warning(), "waits: columns of table public.docs") || s.Evaluated.CommitLSN != before {
+			t.Errorf("%q: held %v, catalogue %+v, evaluated to %s, want %s", s.Warning(), s.Held, s.Catalogue, s.Evaluated.CommitLSN, before)
 		}
 		if n := f.number("SELECT count(*) FROM backstitch.entities WHERE desired->>'organization_name' = ANY ('{before,b2}')"); n != 2 {
 			t.Errorf("%d of the 2 entities are as they were before the change", n)
@@ -245,8 +245,8 @@ func TestWhatNeedsTheSource(t *testing.T) {
 			network.cut(true)
 			tr = f.start(f.sourceBehind(network.dial))
 			f.until("it says that it waits", func() bool {
-				doing := tr.Status().Doing
-				return strings.HasPrefix(doing, "waiting for the source") && strings.Contains(doing, name)
+				warning := tr.Status().Warning()
+				return strings.HasPrefix(warning, "waiting for the source") && strings.Contains(warning, name)
 			})
 			f.alive(tr)
 			f.check(f.pool.QueryRow(f.ctx, what).Scan(&after))

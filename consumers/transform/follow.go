@@ -145,7 +145,7 @@ func (o *owner) note(feed []feedItem, held *control) {
 		s.Catalogue = o.survey.status()
 		switch {
 		case held != nil && held.Kind == schemas.ControlColumns:
-			s.Doing, s.Held = "waiting for the source: "+o.survey.waits, nil
+			s.Doing, s.Held = waitingForSource+o.survey.waits, nil
 		case held != nil:
 			s.Doing = "waiting for a person's consent"
 			s.Held = &stage.Held{
@@ -160,9 +160,6 @@ func (o *owner) note(feed []feedItem, held *control) {
 			s.Doing, s.Held = "filling; the mapping waits until "+o.unread+" was read for the first time", nil
 		default:
 			s.Doing, s.Held = o.state.phase, nil
-		}
-		if c := s.Catalogue; c != nil {
-			s.Doing += "; the source cannot be reached since " + clock(c.UnreachableSince) + ", its catalogue of " + clock(c.ReadAt) + " is used"
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/backstitch/backstitch/internal/redact"
@@ -69,6 +70,26 @@ func (s *survey) status() *CatalogueStatus {
 		return nil
 	}
 	return &CatalogueStatus{ReadAt: s.known.ReadAt, UnreachableSince: s.since, Waits: s.waits}
+}
+
+// waitingForSource begins what is done while nothing can be.
+const waitingForSource = "waiting for the source: "
+
+// Warning is what a person should know of a transform that nothing holds: that its
+// source cannot be reached, since when, what is used instead and what waits. "" while
+// there is nothing.
+func (s Status) Warning() string {
+	switch c := s.Catalogue; {
+	case c != nil:
+		w := "the source cannot be reached since " + clock(c.UnreachableSince) + "; its catalogue of " + clock(c.ReadAt) + " is used"
+		if c.Waits != "" {
+			w += ", and what follows waits: " + c.Waits
+		}
+		return w
+	case strings.HasPrefix(s.Doing, waitingForSource):
+		return s.Doing
+	}
+	return ""
 }
 
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") }

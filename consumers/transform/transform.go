@@ -154,7 +154,7 @@ func (t *Transform) run(ctx context.Context, stopping <-chan struct{}) error {
 		case errors.As(err, &digest): // hazard C23
 			doing = "standing by: another mapping was accepted"
 		case errors.As(err, &away):
-			doing, pause = "waiting for the source: "+away.waits, max(pause, look)
+			doing, pause = waitingForSource+away.waits, max(pause, look)
 			t.log.Warn("the transform waits for its source; another instance may know more", "connector", t.Connector(), "error", redact.SQLError(err))
 		case transient(err):
 			t.log.Warn("the transform lost a server and starts again", "connector", t.Connector(), "error", redact.SQLError(err))
@@ -165,7 +165,7 @@ func (t *Transform) run(ctx context.Context, stopping <-chan struct{}) error {
 			})
 			return redact.SQLError(err)
 		}
-		t.set(func(s *Status) { s.State, s.Doing = Standby, doing })
+		t.set(func(s *Status) { s.State, s.Doing, s.Catalogue = Standby, doing, nil })
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
