@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/integration/testenv"
 	"github.com/backstitch/backstitch/pipeline/admin"
@@ -305,5 +306,54 @@ func TestSeriesAreBounded(t *testing.T) {
 		if m := f.GetMetric()[0]; f.GetName() == "backstitch_lag_records" && (m.GetGauge().GetValue() != 7007 || m.GetLabel()[2].GetValue() != "all") {
 			t.Errorf("the sum is %v", m)
 		}
+	}
+}
+
+// An entity is counted in one state: with a call in flight, there.
+func TestEntitiesAreCountedOnce(t *testing.T) {
+	t.Parallel()
+	p := &Poller{}
+	p.mu.at = time.Now()
+	p.mu.report = Report{Name: "acme", Entities: ledger.Summary{
+		Counts: []ledger.Count{
+			{Kind: consumers.Member, Lane: schemas.LaneLive, Status: consumers.Pending, Count: 5},
+			{Kind: consumers.Member, Lane: schemas.LaneBackfill, Status: consumers.Pending, Count: 7},
+			{Kind: consumers.Member, Status: consumers.Parked, Reason: consumers.ReasonInvalidEmail, Count: 3},
+			{Kind: consumers.Organization, Status: consumers.Current, Count: 2},
+		},
+		Calls: []ledger.Count{{Kind: consumers.Member, Lane: schemas.LaneLive, Status: consumers.Pending, Count: 4}},
+	}}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(p)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	sums := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for _, l := range m.GetLabel() {
+				name += " " + l.GetValue()
+			}
+			got[name] = m.GetGauge().GetValue()
+			sums[f.GetName()] += m.GetGauge().GetValue()
+		}
+	}
+	for name, want := range map[string]float64{
+		"backstitch_entities member pending": 8, "backstitch_entities member in_flight": 4, "backstitch_entities member parked": 3,
+		"backstitch_entities organization current": 2, "backstitch_entities organization parked": 0,
+		"backstitch_entities_parked member invalid_email": 3, "backstitch_entities_parked organization refused": 0,
+	} {
+		if v, ok := got[name]; !ok || v != want {
+			t.Errorf("%s is %v (%t), want %v", name, v, ok, want)
+		}
+	}
+	if sums["backstitch_entities"] != 17 {
+		t.Errorf("17 entities are counted as %v", sums["backstitch_entities"])
+	}
+	if _, ok := got["backstitch_entities_eta_seconds"]; ok {
+		t.Error("there is a time to go without a rate")
 	}
 }
