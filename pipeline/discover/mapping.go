@@ -3,7 +3,6 @@ package discover
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -200,14 +199,12 @@ func listValues(values []Value) string {
 }
 
 // unusable asks for keys where a table's changes cannot be told apart.
-func (p *Proposal) unusable(ctx context.Context, s *session) error {
-	refusals, err := s.refusals(ctx, p.Tables)
-	if err != nil {
+func (p *Proposal) unusable(ctx context.Context, s *session) (err error) {
+	if p.refused, err = s.refusals(ctx, p.Tables); err != nil {
 		return err
 	}
-	for _, r := range refusals {
-		p.todos = append(p.todos, fmt.Sprintf("%s cannot be captured: %s. Run %s", r.Table, r.Reason, r.Fix))
+	for _, r := range p.refused {
+		p.todos = append(p.todos, fmt.Sprintf("%s cannot be captured: %s. Run %s, and add it to the publication (setup.sql)", r.Table, r.Reason, r.Fix))
 	}
-	slices.Sort(p.todos)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/backstitch/backstitch/producers"
@@ -201,8 +202,13 @@ func (s *session) refusals(ctx context.Context, tables []*Table) ([]producers.Re
 	}
 	_, err := producers.DescribeTables(ctx, s.conn, names)
 	var refused *producers.Refused
-	if errors.As(err, &refused) {
-		return refused.Refusals, nil
+	if !errors.As(err, &refused) {
+		return nil, err
 	}
-	return nil, err
+	for i, r := range refused.Refusals {
+		at := slices.IndexFunc(tables, func(t *Table) bool { return t.Table == r.Table })
+		refused.Refusals[i].Fix = strings.Replace(r.Fix, "(…)", tables[at].possibleKey(), 1)
+	}
+	slices.SortFunc(refused.Refusals, func(a, b producers.Refusal) int { return strings.Compare(a.Table.String(), b.Table.String()) })
+	return refused.Refusals, nil
 }

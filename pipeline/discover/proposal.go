@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/backstitch/backstitch/producers"
 )
 
 // Options say how to look, and what the proposal is called.
@@ -35,7 +37,8 @@ type Proposal struct {
 	Figures Figures
 
 	organizations, members *mapping
-	todos                  []string      // about the source's tables
+	todos                  []string // about the source's tables
+	refused                []producers.Refusal
 	views                  []string      // as SQL writes them
 	selected               *memberSelect // nil without a members' SELECT
 	invitations            []*Table

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/backstitch/backstitch/producers"
 	"github.com/backstitch/backstitch/schemas"
 )
 
@@ -16,9 +17,12 @@ import (
 func (p *Proposal) Setup(w io.Writer) error {
 	role, publication := schemas.QuoteIdent(p.Role), schemas.QuoteIdent("backstitch_"+p.Name)
 	var tables, spaces []string
-	var hidden []string
+	var published, hidden []string
 	for _, t := range p.Tables {
 		tables = append(tables, t.SQL())
+		if !slices.ContainsFunc(p.refused, func(r producers.Refusal) bool { return r.Table == t.Table }) {
+			published = append(published, t.SQL())
+		}
 		if s := schemas.QuoteIdent(t.Schema); !slices.Contains(spaces, s) {
 			spaces = append(spaces, s)
 		}
@@ -64,8 +68,19 @@ func (p *Proposal) Setup(w io.Writer) error {
 	}
 	say("")
 	say("-- A table that is added later: GRANT SELECT ON it, and ALTER PUBLICATION … ADD TABLE.")
-	say("CREATE PUBLICATION %s FOR TABLE %s", publication, strings.Join(tables, ", "))
+	create := "CREATE PUBLICATION " + publication
+	if len(published) > 0 {
+		create += " FOR TABLE " + strings.Join(published, ", ")
+	}
+	say("%s", create)
 	say("    WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true);")
+	for _, r := range p.refused {
+		say("")
+		say("-- Left out: %s. Published like that, PostgreSQL would refuse the", r.Table.SQL())
+		say("-- application's updates and deletes of its rows. Give it a key first, and publish it then:")
+		say("--   %s;", r.Fix)
+		say("--   ALTER PUBLICATION %s ADD TABLE %s;", publication, r.Table.SQL())
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -100,6 +100,21 @@ func (t *Table) identity() *Column {
 	return nil
 }
 
+// possibleKey is the column list of a unique index that could be the primary key, or
+// "(…)" where there is none: unique columns that may be NULL are no key.
+func (t *Table) possibleKey() string {
+	for _, u := range t.Uniques {
+		columns := make([]*Column, len(u))
+		for i, name := range u {
+			columns[i] = t.column(name)
+		}
+		if !slices.ContainsFunc(columns, func(c *Column) bool { return c == nil || !c.NotNull }) {
+			return "(" + list(columns) + ")"
+		}
+	}
+	return "(…)"
+}
+
 // size is how many rows the table has, in words.
 func (t *Table) size() string {
 	if t.Rows < 0 {

@@ -23,5 +23,10 @@ GRANT USAGE ON SCHEMA "public" TO "backstitch";
 GRANT SELECT ON TABLE "public"."Team", "public"."users", "public"."Membership", "public"."UserPassword" TO "backstitch";
 
 -- A table that is added later: GRANT SELECT ON it, and ALTER PUBLICATION … ADD TABLE.
-CREATE PUBLICATION "backstitch_acme" FOR TABLE "public"."Team", "public"."users", "public"."Membership", "public"."UserPassword"
+CREATE PUBLICATION "backstitch_acme" FOR TABLE "public"."Team", "public"."users", "public"."Membership"
     WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true);
+
+-- Left out: "public"."UserPassword". Published like that, PostgreSQL would refuse the
+-- application's updates and deletes of its rows. Give it a key first, and publish it then:
+--   ALTER TABLE "public"."UserPassword" ADD PRIMARY KEY ("userId");
+--   ALTER PUBLICATION "backstitch_acme" ADD TABLE "public"."UserPassword";

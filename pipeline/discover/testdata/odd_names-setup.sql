@@ -23,5 +23,10 @@ GRANT USAGE ON SCHEMA "My App" TO "backstitch";
 GRANT SELECT ON TABLE "My App"."Company", "My App"."User", "My App"."Company Users", "My App"."Role" TO "backstitch";
 
 -- A table that is added later: GRANT SELECT ON it, and ALTER PUBLICATION … ADD TABLE.
-CREATE PUBLICATION "backstitch_acme" FOR TABLE "My App"."Company", "My App"."User", "My App"."Company Users", "My App"."Role"
+CREATE PUBLICATION "backstitch_acme" FOR TABLE "My App"."Company", "My App"."User", "My App"."Role"
     WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true);
+
+-- Left out: "My App"."Company Users". Published like that, PostgreSQL would refuse the
+-- application's updates and deletes of its rows. Give it a key first, and publish it then:
+--   ALTER TABLE "My App"."Company Users" ADD PRIMARY KEY (…);
+--   ALTER PUBLICATION "backstitch_acme" ADD TABLE "My App"."Company Users";
