@@ -51,7 +51,9 @@ func TestRebuild(t *testing.T) {
 
 	var done struct {
 		Swapped bool
-		Rebuild struct{ Compared struct{ Differ, Vanish, Appear int64 } }
+		Rebuild struct {
+			Compared struct{ Differ, Vanish, Appear int64 }
+		}
 	}
 	out = w.Output(t, "replay", "transform", "--rebuild", "--yes", "-o", "json")
 	if err := json.Unmarshal([]byte(out), &done); err != nil || !done.Swapped || done.Rebuild.Compared.Differ != 3 || done.Rebuild.Compared.Vanish != 1 {

@@ -21,9 +21,11 @@ const diedPatience = 2 * time.Second
 // ErrReplaying says that another process replays the connector just now.
 var ErrReplaying = errors.New("another replay of the connector is going on")
 
-// Replaying is a connector that is stopped for a replay. It lives in a session of
-// its own, whose end frees the connector for another replay.
+// Replaying is a connector that is stopped for a replay. A session of its own keeps
+// others out, and its end frees the connector for another replay. Nothing else uses
+// that session: a question that is cut off would end it.
 type Replaying struct {
+	pool      *pgxpool.Pool
 	conn      *pgxpool.Conn
 	connector string
 	id        int64
@@ -39,7 +41,7 @@ func BeginReplay(ctx context.Context, pool *pgxpool.Pool, connector, command, by
 	if err != nil {
 		return nil, fmt.Errorf("begin a replay: %w", redact.SQLError(err))
 	}
-	r := &Replaying{conn: conn, connector: connector}
+	r := &Replaying{pool: pool, conn: conn, connector: connector}
 	if err := r.begin(ctx, command, by); err != nil {
 		r.leave()
 		return nil, err
@@ -101,7 +103,7 @@ func (r *Replaying) stop(ctx context.Context, tx pgx.Tx, command, by string) err
 // have resumed it meanwhile.
 func (r *Replaying) Stopped(ctx context.Context) (bool, error) {
 	var ours bool
-	err := r.conn.QueryRow(ctx, "SELECT count(*) = 1 FROM backstitch.targets WHERE connector = $1 AND state = 'STOPPED' AND reason = $2",
+	err := r.pool.QueryRow(ctx, "SELECT count(*) = 1 FROM backstitch.targets WHERE connector = $1 AND state = 'STOPPED' AND reason = $2",
 		r.connector, r.reason).Scan(&ours)
 	if err != nil {
 		return false, fmt.Errorf("read the connector's target: %w", redact.SQLError(err))
@@ -119,7 +121,7 @@ func (r *Replaying) End(ctx context.Context, failure error) (Target, error) {
 		outcome = failure.Error()
 	}
 	var now Target
-	err := pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `WITH ended AS (
 				UPDATE backstitch.replays SET ended_at = now(), outcome = $3 WHERE id = $1 RETURNING connector, former_state, former_reason)
 			UPDATE backstitch.targets t SET state = former_state, reason = former_reason, changed_at = now() FROM ended

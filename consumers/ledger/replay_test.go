@@ -94,6 +94,27 @@ func TestReplayThatDied(t *testing.T) {
 	}
 }
 
+// A replay whose session is gone gives the target back all the same: Ctrl-C may come
+// in the middle of a question.
+func TestReplayThatLostItsSession(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	ctx := context.Background()
+	r := begin(t, pool)
+	var ended int
+	err := pool.QueryRow(ctx, `SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_locks
+		WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&ended)
+	if err != nil || ended != 1 {
+		t.Fatalf("%d sessions ended, %v", ended, err)
+	}
+	if ours, err := r.Stopped(ctx); err != nil || !ours {
+		t.Errorf("it is stopped: %v, %v", ours, err)
+	}
+	if state, err := r.End(ctx, errors.New("interrupted")); err != nil || state != ledger.TargetRunning {
+		t.Errorf("ended with %s, %v", state, err)
+	}
+}
+
 func TestSelection(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
