@@ -91,6 +91,18 @@ func TestScriptForKafkaConnectWorks(t *testing.T) {
 		script(t, other, "resume", apply)
 		w.Drained(t, p, 2*time.Minute)
 	}
+	transform := w.Prefix + "-transform"
+	script(t, p, "stop", transform)
+	at := script(t, p, "offsets", transform)
+	for _, change := range []string{"rewind", "reset"} {
+		if code := script(t, other, change, transform); !slices.Equal(code, []string{"200"}) {
+			t.Errorf("%s of the transform answers %s", change, code)
+		}
+	}
+	if now := script(t, p, "offsets", transform); !slices.Equal(at, now) {
+		t.Errorf("the mirror stood at %s, and stands at %s", at, now)
+	}
+	script(t, p, "resume", transform)
 	w.CaughtUp(t, 2*time.Minute)
 	if n := w.Simulator.Seq() - before; n != 0 { // invariant 5
 		t.Errorf("records that were read again made %d calls", n)

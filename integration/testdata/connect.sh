@@ -5,7 +5,7 @@ set -eu
 url=$1 action=$2 connector=${3:-}
 
 get() { curl -sSf "$url$1"; }
-change() { curl -sSf -X "$1" -H 'Content-Type: application/json' -o /dev/null -w '%{http_code}\n' "$url$2" ${3:+--data "$3"}; }
+change() { curl -sS --fail-with-body -X "$1" -H 'Content-Type: application/json' -o /dev/stderr -w '%{http_code}\n' "$url$2" ${3:+--data "$3"}; }
 failed() { get '/connectors?expand=status' | jq -r 'to_entries[] | .value.status | .name as $name | .tasks[] | select(.state == "FAILED") | "\($name)/tasks/\(.id)"'; }
 
 # await FILTER: until jq finds it true of the connector's status.
