@@ -52,12 +52,13 @@ type Pipeline struct {
 	instance   ledger.Instance
 	connectors []*connector // in the order of the data's way
 	// The stages that were started last.
-	source atomic.Pointer[capture.Source]
-	apply  atomic.Pointer[apply.Apply]
-	admin  *admin.Server
-	lag    *lag.Poller
-	looks  *stage.Stage // of lag
-	calls  rate         // of API calls
+	source   atomic.Pointer[capture.Source]
+	apply    atomic.Pointer[apply.Apply]
+	admin    *admin.Server
+	lag      *lag.Poller
+	looks    *stage.Stage // of lag
+	verifies *stage.Stage
+	calls    rate // of API calls
 	// quit and over are of the supervisor.
 	quit  context.CancelFunc
 	over  sync.WaitGroup
@@ -181,6 +182,8 @@ func (p *Pipeline) Start(ctx context.Context) error {
 	p.admin.Serve()
 	supervised, quit := context.WithCancel(ctx)
 	p.quit = quit
+	p.verifies = stage.New("verify", p.verifyAgain)
+	p.verifies.Start(ctx)
 	p.over.Go(func() { p.supervise(supervised) })
 	for _, c := range p.connectors {
 		go c.keep(ctx)
@@ -191,7 +194,7 @@ func (p *Pipeline) Start(ctx context.Context) error {
 // gatherer joins the process's metrics with those of the stages that run.
 func (p *Pipeline) gatherer() prometheus.Gatherers {
 	cluster := prometheus.NewRegistry()
-	cluster.MustRegister(newClusterMetrics(p.pool, p.connectors), p.lag)
+	cluster.MustRegister(newClusterMetrics(p.pool, p.connectors), p.lag, newVerifyMetrics(p.pool))
 	all := prometheus.Gatherers{p.metrics, cluster}
 	for _, c := range p.connectors {
 		all = append(all, c)
@@ -241,10 +244,13 @@ func (p *Pipeline) Stop(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 	}
-	if p.looks != nil {
+	for _, looker := range []*stage.Stage{p.looks, p.verifies} {
+		if looker == nil {
+			continue
+		}
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		errs = append(errs, p.looks.Stop(stop))
+		errs = append(errs, looker.Stop(stop))
+		cancel()
 	}
 	p.clients.Stytch.Close()
 	p.pool.Close()

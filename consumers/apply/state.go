@@ -99,7 +99,7 @@ func (s *subject) adopt(r *observed) {
 		_, ours := sent[name]
 		switch {
 		case managed, ours, name == fieldExternal, name == fieldOrgExt, slices.Contains(unique[st.Key.Kind], name): // it holds them, wanted or not
-			st.Applied[name] = ledger.Value{V: known(v, s.want[name], sent[name], old.keys[name])}
+			st.Applied[name] = ledger.Value{V: known(v, st.Desired[name], sent[name], old.keys[name])}
 		}
 	}
 	if r.passwordID == "" || s.returned(r) {
@@ -144,7 +144,7 @@ func (s *subject) absorb(all bool) {
 			}
 			s.foreign[name] = true
 		case inDoubt || all && (has || wanted):
-			st.Applied[name] = ledger.Value{V: known(v, want, have.V, doubt)}
+			st.Applied[name] = ledger.Value{V: known(v, st.Desired[name], have.V, doubt)}
 		}
 	}
 	s.absorbPassword(maybe)
@@ -166,7 +166,8 @@ func (s *subject) absorbPassword(maybe map[string]any) {
 }
 
 // known leaves out of a read's metadata the keys that we never had to do with:
-// they are somebody else's and are neither compared nor removed.
+// they are somebody else's and are neither compared nor removed. A key that the
+// mapping names is ours, even where it says null.
 func known(v any, ours ...any) any {
 	m, ok := v.(map[string]any)
 	if !ok {

@@ -35,8 +35,10 @@ func TestMemberFields(t *testing.T) {
 		{"no name", `{"name": null}`, ``, `{"name": ""}`, nil},
 		{"a name that should be none", `{"name": null}`, ``, `{"name": "Ann"}`, []string{"name"}},
 		{"a column that the mapping lacks", `{}`, ``, `{"name": "Ann", "is_breakglass": true}`, nil},
-		{"roles in another order, and the default", `{"roles": ["b", "a", "stytch_member"]}`, ``,
-			`{"roles": [{"role_id": "a", "sources": [{"type": "direct_assignment"}]}, {"role_id": "b", "sources": [{"type": "direct_assignment"}]}, {"role_id": "stytch_member", "sources": [{"type": "direct_assignment"}]}]}`, nil},
+		{
+			"roles in another order, and the default", `{"roles": ["b", "a", "stytch_member"]}`, ``,
+			`{"roles": [{"role_id": "a", "sources": [{"type": "direct_assignment"}]}, {"role_id": "b", "sources": [{"type": "direct_assignment"}]}, {"role_id": "stytch_member", "sources": [{"type": "direct_assignment"}]}]}`, nil,
+		},
 		{"an implicit role is not ours", `{"roles": []}`, ``, `{"roles": [{"role_id": "a", "sources": [{"type": "email_assignment"}]}]}`, nil},
 		{"an extra role", `{"roles": null}`, ``, `{"roles": [{"role_id": "a", "sources": [{"type": "direct_assignment"}]}]}`, []string{"roles"}},
 		{"numbers in another form", `{"trusted_metadata": {"a": 1.50e2, "b": [1, {"c": -0.0}]}}`, ``, `{"trusted_metadata": {"b": [1.0, {"c": 0}], "a": 150}}`, nil},
@@ -72,8 +74,10 @@ func TestOrganizationFields(t *testing.T) {
 	}{
 		{"all the same", `{"organization_name": "A", "organization_slug": "a", "email_allowed_domains": ["A.Example", "b.example"], "mfa_policy": "OPTIONAL"}`, nil},
 		{"settings that are NULL are Stytch's", `{"organization_slug": null, "email_jit_provisioning": null, "allowed_auth_methods": null, "mfa_policy": null}`, nil},
-		{"settings that are not", `{"organization_slug": "b", "email_jit_provisioning": "NOT_ALLOWED", "allowed_auth_methods": [], "mfa_policy": "REQUIRED_FOR_ALL"}`,
-			[]string{"allowed_auth_methods", "email_jit_provisioning", "mfa_policy", "organization_slug"}},
+		{
+			"settings that are not", `{"organization_slug": "b", "email_jit_provisioning": "NOT_ALLOWED", "allowed_auth_methods": [], "mfa_policy": "REQUIRED_FOR_ALL"}`,
+			[]string{"allowed_auth_methods", "email_jit_provisioning", "mfa_policy", "organization_slug"},
+		},
 	} {
 		e := &ledger.Expectation{Key: consumers.Key{Kind: consumers.Organization}, Desired: jsonOf(t, c.desired)}
 		if got := slices.Sorted(slices.Values(differing(e, decode(consumers.Organization, []byte(there))))); !slices.Equal(got, c.want) {

@@ -29,6 +29,7 @@ type Config struct {
 	Backfill         Backfill         `key:"backfill" doc:"How tables are read."`
 	Sweep            time.Duration    `key:"sweep" default:"15m" min:"1s" doc:"How often, at most, the mapping is recomputed for tables without a route."`
 	Audit            time.Duration    `key:"audit" default:"24h" min:"1m" doc:"How often the whole mapping is recomputed and compared, to find what a route missed."`
+	Verify           Verify           `key:"verify" doc:"Comparing the live Stytch project with the ledger while the pipeline runs."`
 	Admin            Admin            `key:"admin" doc:"The status page and the admin API."`
 
 	file  string
@@ -108,6 +109,12 @@ type Deletes struct {
 type Backfill struct {
 	Workers  int           `key:"workers" default:"2" min:"1" max:"4" doc:"Connections that read at once."`
 	MaxPause time.Duration `key:"max_pause" default:"10s" min:"1s" max:"5m" doc:"How long the stream may stand still for a slice of a later backfill."`
+}
+
+// Verify says how often a running pipeline does what backstitch verify does.
+type Verify struct {
+	Every time.Duration `key:"every" default:"0s" min:"0s" doc:"How long after the last comparison the next one begins. 0s: only backstitch verify compares."`
+	Share int           `key:"share" default:"10" min:"1" max:"100" doc:"Percent of stytch.rate_limit, and of Stytch's searches, that it may spend."`
 }
 
 // notYet are keys of the design whose parts are not built: refused, never ignored.

@@ -66,7 +66,7 @@ func TestDefaults(t *testing.T) {
 		Organizations: Mapping{Select: "SELECT id AS organization_external_id FROM teams"},
 		Deletes:       Deletes{Members: consumers.DeleteApply, Organizations: consumers.DeleteHold, MaxPerHour: 500},
 		Backfill:      Backfill{Workers: 2, MaxPause: 10 * time.Second},
-		Sweep:         15 * time.Minute, Audit: 24 * time.Hour,
+		Sweep:         15 * time.Minute, Audit: 24 * time.Hour, Verify: Verify{Share: 10},
 		Admin: Admin{Listen: "127.0.0.1:8710"},
 		file:  "acme.yaml", lines: c.lines,
 	}
