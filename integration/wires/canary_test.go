@@ -68,7 +68,7 @@ func TestNothingSecretIsShown(t *testing.T) {
 	c.CaughtUp(t, time.Minute)
 	c.look(t, p)
 	for _, command := range []string{
-		"check", "check -o json", "status", "status -o json", "parked list", "parked list -o json", "parked show 4 --organization 1", "approve list",
+		"check", "check -o json", "status", "status -o json", "lag", "lag -o json", "parked list", "parked list -o json", "parked show 4 --organization 1", "approve list",
 		"lag", "lag -o json", "wait --lsn 0/1", "replay apply --to-earliest --dry-run", "replay transform --to-earliest --dry-run",
 		"replay apply --to-earliest --force --yes", "parked retry", "backfill --table users",
 	} {
