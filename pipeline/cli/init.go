@@ -60,6 +60,7 @@ func (a *app) initialise() *cobra.Command {
 	cmd.Flags().StringVar(&o.Role, "role", "backstitch", "the role that setup.sql makes")
 	cmd.Flags().StringVar(&setup, "setup", "setup.sql", "where to write what the legacy server has to be told")
 	cmd.Flags().DurationVar(&o.Timeout, "timeout", 10*time.Second, "how long one count may take before it is given up")
+	cmd.Flags().BoolVar(&o.CatalogueOnly, "catalogue-only", false, "read no row at all: nothing is counted")
 	return cmd
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/backstitch/backstitch/pipeline/config"
+	"github.com/backstitch/backstitch/pipeline/discover"
 	"github.com/backstitch/backstitch/pipeline/preflight"
 	"github.com/backstitch/backstitch/schemas"
 )
@@ -31,6 +32,7 @@ var legacies = []struct {
 	{name: "betterauth", tenant: "public.organization", user: "public.user", membership: "public.member"},
 	{name: "odd_names", tenant: "My App.Company", user: "My App.User", membership: "My App.Company Users", key: `ADD COLUMN id serial PRIMARY KEY`},
 	{name: "odd_direct", tenant: "public.tenants", user: "public.users", membership: "public.users"},
+	{name: "odd_grants", tenant: "public.workspaces", user: "public.people", membership: "public.workspace_memberships"},
 	{name: "empty", unmapped: true},
 }
 
@@ -42,7 +44,7 @@ func TestSchemas(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			b := newBundle(t, read(t, s.name+".sql"))
-			b.discover(b.source, 0)
+			b.discover(b.source, discover.Options{})
 			var tenant, user, membership string
 			if len(b.Tenants) > 0 {
 				tenant = b.Tenants[0].Table.String()
@@ -136,13 +138,7 @@ func shift(yaml string, i int) int {
 // that setup.sql made.
 func (b *bundle) accepted(yaml string) {
 	b.Helper()
-	var kept []string
-	for line := range strings.SplitSeq(yaml, "\n") {
-		if !decision(line) && line != "  TODO:" {
-			kept = append(kept, line)
-		}
-	}
-	cfg, err := b.parse(strings.Join(kept, "\n"))
+	cfg, err := b.parse(undecided(yaml))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -155,4 +151,15 @@ func (b *bundle) accepted(yaml string) {
 	if report.Backfill == nil || report.Backfill.Members == 0 || report.Backfill.Organizations == 0 {
 		b.Errorf("the mapping yields nothing: %+v\n%s", report.Backfill, report.Text())
 	}
+}
+
+// undecided is the file without its TODOs.
+func undecided(yaml string) string {
+	var kept []string
+	for line := range strings.SplitSeq(yaml, "\n") {
+		if !decision(line) && line != "  TODO:" {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "\n")
 }

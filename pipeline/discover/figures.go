@@ -17,6 +17,8 @@ import (
 // proposed SELECTs leave them out, are not among them. A nil Count does not apply.
 type Figures struct {
 	Tenants, Users, Memberships *Count
+	// Nameless are tenants without a name, which Stytch refuses.
+	Nameless *Count
 	// Doubled are pairs of tenant and user that several memberships have.
 	Doubled *Count
 	// NoTenant and NoEmail are users that cannot become members.
@@ -61,6 +63,10 @@ func (p *Proposal) count(ctx context.Context, s *session) error {
 	var err error
 	if t := p.tenant(); t != nil {
 		p.figure(ctx, s, &err, &f.Tenants, "SELECT count(*) FROM "+t.SQL()+" t"+conditions(t.filters("t")))
+		if n := t.name(); len(n) == 1 {
+			nameless := filter{sql: "coalesce(trim(t." + n[0].SQLName + "::text), '') = ''"}
+			p.figure(ctx, s, &err, &f.Nameless, "SELECT count(*) FROM "+t.SQL()+" t"+conditions(append(t.filters("t"), nameless)))
+		}
 		p.countSlugs(ctx, s, &err, t)
 	}
 	if u := p.user(); u != nil {
@@ -125,6 +131,11 @@ func (p *Proposal) countMemberships(ctx context.Context, s *session, err *error,
 	}
 	own := m.Table.filters("m")
 	user := m.ToUser.Column.SQLName
+	for _, c := range []*Column{m.ToTenant.Column, m.ToUser.Column} {
+		if !c.NotNull { // an invitation without a user, a user without a tenant
+			own = append(own, filter{sql: "m." + c.SQLName + " IS NOT NULL"})
+		}
+	}
 	p.figure(ctx, s, err, &f.Memberships, "SELECT count(*) FROM "+m.Table.SQL()+" m"+conditions(own))
 	belongs := filter{sql: "m." + user + " = u." + m.ToUser.Target.SQLName}
 	p.figure(ctx, s, err, &f.NoTenant, "SELECT count(*) FROM "+m.User.Table.SQL()+" u"+conditions(append(users,

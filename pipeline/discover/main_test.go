@@ -75,13 +75,14 @@ func (b *bundle) exec(sql string) {
 }
 
 // discover runs it, as the superuser or as who is given.
-func (b *bundle) discover(source string, timeout time.Duration) {
+func (b *bundle) discover(source string, o discover.Options) {
 	b.Helper()
 	config, err := pgx.ParseConfig(source)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Proposal, err = discover.Discover(context.Background(), config, discover.Options{Name: "acme", Role: b.role, Timeout: timeout})
+	o.Name, o.Role = "acme", b.role
+	b.Proposal, err = discover.Discover(context.Background(), config, o)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -14,6 +14,12 @@ type mapping struct {
 	notes  []string // comments
 	sketch string   // what to start from, where sql is ""
 	todos  []string // decisions that only a person can take
+	// alternative is the other answer to a decision.
+	alternative *mapping
+
+	fields []field
+	from   []string
+	where  []filter
 }
 
 // route is a line of the mapping's routes.
@@ -109,6 +115,7 @@ func (p *Proposal) propose(ctx context.Context, s *session) error {
 	if p.members, err = p.mapMembers(ctx, s); err != nil {
 		return err
 	}
+	p.hierarchy(p.selected)
 	return p.unusable(ctx, s)
 }
 
@@ -135,25 +142,15 @@ func (p *Proposal) mapTenants(ctx context.Context, s *session) (*mapping, error)
 		m.notes = append(m.notes, "No column is a slug: Stytch makes one of the name.")
 	}
 	where := t.filters("t")
-	if parent := t.parent(); parent != nil {
-		p.hierarchy(m, t, parent)
-	}
 	p.generated(m, t)
 	if err := p.states(ctx, s, m, t, "t"); err != nil {
 		return nil, err
 	}
 	m.suspended(t, "t")
-	m.sql = statement(fields, []string{t.SQLName + " t"}, where)
+	m.fields, m.from, m.where = fields, []string{t.SQLName + " t"}, where
+	m.sql = statement(fields, m.from, where)
 	m.routed(t, [2]any{keyOrganization, id})
 	return m, nil
-}
-
-// hierarchy asks what a tenant below another is, and shows the roll-up.
-func (p *Proposal) hierarchy(m *mapping, t *Table, parent *Column) {
-	m.todos = append(m.todos, fmt.Sprintf("rows of %s stand below others through %s. As written each is an organization of its own; if only the top ones are, see the comment above the SELECT",
-		t.SQLName, parent.SQLName))
-	m.notes = append(m.notes, fmt.Sprintf("Only the top ones: add WHERE t.%s IS NULL here, and select coalesce(t.%s, t.%s) of a joined %s t as the members' organization, one row a member (DISTINCT ON).",
-		parent.SQLName, parent.SQLName, t.identity().SQLName, t.SQLName))
 }
 
 // generated says which columns cannot be read.

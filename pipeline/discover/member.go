@@ -19,9 +19,6 @@ type memberSelect struct {
 	user   *Table
 	alias  string // of the table that has the tenant: m, or u for the user's own row
 	table  *Table // that table
-	fields []field
-	from   []string
-	where  []filter
 	roles  *roles
 	secret *secret
 }

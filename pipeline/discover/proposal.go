@@ -21,6 +21,9 @@ type Options struct {
 	Role string
 	// Timeout ends each statement; 0 means 10 s.
 	Timeout time.Duration
+	// CatalogueOnly: no query reads rows. Nothing is counted, and roles that only rows
+	// name are not known.
+	CatalogueOnly bool
 }
 
 // Proposal is a first configuration with its reasons.
@@ -51,7 +54,7 @@ func Discover(ctx context.Context, source *pgx.ConnConfig, o Options) (*Proposal
 	if o.Timeout == 0 {
 		o.Timeout = 10 * time.Second
 	}
-	s, err := open(ctx, source, o.Timeout)
+	s, err := open(ctx, source, o)
 	if err != nil {
 		return nil, err
 	}

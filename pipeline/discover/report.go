@@ -81,6 +81,7 @@ func (p *Proposal) figures(r *reasons) {
 	f := &p.Figures
 	r.say("\nWhat decides the migration")
 	r.figure("tenants", f.Tenants)
+	r.figure("tenants without a name", f.Nameless)
 	r.figure("users", f.Users)
 	r.figure("memberships", f.Memberships)
 	r.estimate(p)

@@ -235,7 +235,7 @@ func (r *roles) expression(m string) string {
 		}
 		parts = append(parts, "array_remove(ARRAY["+strings.Join(cases, ", ")+"], NULL)")
 	}
-	return strings.Join(parts, "\n           || ")
+	return strings.Join(parts, "\n         || ")
 }
 
 func (r *roles) columnExpression(m string) string {
@@ -257,9 +257,9 @@ func (r *roles) columnExpression(m string) string {
 	var b strings.Builder
 	b.WriteString("CASE " + sql + "::text\n")
 	for _, v := range r.Values {
-		fmt.Fprintf(&b, "             WHEN %s THEN ARRAY[%s]\n", producers.QuoteLiteral(v.Name), producers.QuoteLiteral(r.roleID(v.Name)))
+		fmt.Fprintf(&b, "         WHEN %s THEN ARRAY[%s]\n", producers.QuoteLiteral(v.Name), producers.QuoteLiteral(r.roleID(v.Name)))
 	}
-	b.WriteString("             ELSE " + otherwise + "\n           END")
+	b.WriteString("         ELSE " + otherwise + "\n       END")
 	return b.String()
 }
 

@@ -15,7 +15,7 @@ func TestFigures(t *testing.T) {
 	b := newBundle(t, read(t, "boxyhq.sql"))
 	b.exec(`INSERT INTO "Team" SELECT 's' || i, 'S', s FROM unnest(ARRAY['x', '---', 'okay', 'Ok_~.-1', 'spa ce', 'ümlaut', '']) WITH ORDINALITY v (s, i);
 		INSERT INTO "User" (id, name, email, password) VALUES ('e1', 'x', '', 'md5'), ('e2', 'x', ' ', '$argon2d$v=19$x'), ('e3', 'x', 'CANARY1@corp.example', '')`)
-	b.discover(b.source, 0)
+	b.discover(b.source, discover.Options{})
 	f := b.Figures
 	for what, c := range map[string]struct {
 		got  *discover.Count
@@ -45,7 +45,7 @@ func TestUncounted(t *testing.T) {
 	b := newBundle(t, read(t, "mattermost.sql"))
 	b.exec(`INSERT INTO users (id, email, deleteat, password) SELECT 'x' || i, 'canary' || i || '@corp.example', 0, '$2a$10$canary' FROM generate_series(10, 100000) i;
 		INSERT INTO teammembers SELECT 't1', 'x' || i, 'canary_lead', 0 FROM generate_series(10, 100000) i; ANALYZE`)
-	b.discover(b.source, time.Millisecond)
+	b.discover(b.source, discover.Options{Timeout: time.Millisecond})
 	for what, c := range map[string]*discover.Count{"users": b.Figures.Users, "memberships": b.Figures.Memberships, "twins": b.Figures.Twins} {
 		if c == nil || c.Unknown != "not counted in time (1ms)" {
 			t.Errorf("%s: %v", what, c)
@@ -56,13 +56,35 @@ func TestUncounted(t *testing.T) {
 	}
 }
 
-// TestCatalogueAlone: a role that may read no row still gets a proposal.
-func TestCatalogueAlone(t *testing.T) {
+// TestCatalogueOnly: no statement reads a table, the right ones come first all the same,
+// and the proposal is accepted, without what only rows say.
+func TestCatalogueOnly(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, read(t, "betterauth.sql"))
+	scans := "SELECT coalesce(sum(seq_scan + coalesce(idx_scan, 0)), 0)::text FROM pg_stat_user_tables"
+	b.exec("SELECT pg_stat_force_next_flush()") // what the schema's own statements scanned
+	b.exec("SELECT pg_stat_reset()")
+	b.discover(b.source, discover.Options{CatalogueOnly: true})
+	var got string
+	if err := b.admin.QueryRow(t.Context(), scans).Scan(&got); err != nil || got != "0" {
+		t.Errorf("%s scans of tables, %v", got, err)
+	}
+	if len(b.Memberships) == 0 || b.Memberships[0].Table.String() != "public.member" || b.Figures.Users.String() != "not counted" {
+		t.Errorf("memberships %v, users %v", b.Memberships, b.Figures.Users)
+	}
+	b.exec("UPDATE member SET role = 'admin'")
+	b.Roles = []string{"admin"} // of the project
+	b.runSetup()
+	b.accepted(b.yaml)
+}
+
+// TestUnreadable: a role that may read no row still gets a proposal.
+func TestUnreadable(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, read(t, "supabase_memberships.sql"))
 	b.exec("CREATE ROLE " + b.role + " LOGIN PASSWORD 'hidden'")
 	b.Cleanup(func() { b.exec("DROP ROLE " + b.role) })
-	b.discover(b.as(), 0)
+	b.discover(b.as(), discover.Options{})
 	if len(b.Memberships) == 0 || b.Memberships[0].Table.String() != "public.memberships" {
 		t.Fatalf("memberships: %v", b.Memberships)
 	}
@@ -83,7 +105,7 @@ func TestPersonalRoles(t *testing.T) {
 			b := newBundle(t, `CREATE TABLE tenants (id int PRIMARY KEY, name text); CREATE TABLE users (id int PRIMARY KEY, email text UNIQUE);
 				CREATE TABLE members (tenant_id int, user_id int, role text, status text, PRIMARY KEY (tenant_id, user_id));
 				INSERT INTO members SELECT 1, i, `+rows+`, `+rows+` FROM generate_series(1, 30) i`)
-			b.discover(b.source, 0)
+			b.discover(b.source, discover.Options{})
 			if strings.Contains(strings.ToLower(b.yaml+b.reasons), "canary") {
 				t.Errorf("a value is shown (invariant 8):\n%s\n%s", b.yaml, b.reasons)
 			}

@@ -18,7 +18,7 @@ func newSession(t *testing.T, timeout time.Duration) *session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := open(context.Background(), config, timeout)
+	s, err := open(context.Background(), config, Options{Timeout: timeout})
 	if err != nil {
 		t.Fatal(err)
 	}

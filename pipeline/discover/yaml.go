@@ -112,22 +112,36 @@ func (y *yamlWriter) mapping(m *mapping) {
 	if m.sql == "" {
 		return
 	}
-	y.line("  select: |")
+	for _, line := range m.body() {
+		y.line("  %s", line)
+	}
+	if m.alternative != nil {
+		y.comment("  ", "Instead of these select and routes, for two levels:")
+		for _, line := range m.alternative.body() {
+			y.line("  # %s", line)
+		}
+	}
+}
+
+// body are the lines of select and routes.
+func (m *mapping) body() []string {
+	lines := []string{"select: |"}
 	for line := range strings.SplitSeq(m.sql, "\n") {
-		y.line("    %s", line)
+		lines = append(lines, "  "+line)
 	}
-	y.line("  routes:")
+	lines = append(lines, "routes:")
 	for _, r := range m.routes {
-		if r.sql != "" {
-			y.line("    %s: %s", quote(qualified(r.table)), single(r.sql))
-			continue
+		value := single(r.sql)
+		if r.sql == "" {
+			parts := make([]string, len(r.columns))
+			for i, c := range r.columns {
+				parts[i] = c[0] + ": " + quote(c[1])
+			}
+			value = "{" + strings.Join(parts, ", ") + "}"
 		}
-		parts := make([]string, len(r.columns))
-		for i, c := range r.columns {
-			parts[i] = c[0] + ": " + quote(c[1])
-		}
-		y.line("    %s: {%s}", quote(qualified(r.table)), strings.Join(parts, ", "))
+		lines = append(lines, "  "+quote(qualified(r.table))+": "+value)
 	}
+	return lines
 }
 
 // qualified is a table as source.tables has it, schema always named.
