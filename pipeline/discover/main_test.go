@@ -74,6 +74,18 @@ func (b *bundle) exec(sql string) {
 	}
 }
 
+// until waits until a query answers true.
+func (b *bundle) until(sql string) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for ok := false; !ok; {
+		if err := b.admin.QueryRow(ctx, sql).Scan(&ok); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // discover runs it, as the superuser or as who is given.
 func (b *bundle) discover(source string, o discover.Options) {
 	b.Helper()
