@@ -58,6 +58,20 @@ func (f *wrongWorld) member() victim {
 	return m
 }
 
+// memberOutside is a member whose person is in no way in another organization.
+func (f *wrongWorld) memberOutside(org string) victim {
+	f.t.Helper()
+	for {
+		m := f.member()
+		var there bool
+		f.must(f.w.LedgerPool.QueryRow(context.Background(),
+			`SELECT EXISTS (SELECT FROM backstitch.entities WHERE kind = 'member' AND org_key = $1 AND key = $2)`, org, m.key).Scan(&there))
+		if !there {
+			return m
+		}
+	}
+}
+
 func (f *wrongWorld) organization(key string) victim {
 	f.t.Helper()
 	v := victim{kind: "organization", org: key, key: key}
@@ -107,12 +121,10 @@ var seeded = []mistake{
 		return f.update(m, map[string]any{"email_address": "former" + m.key + "@corp.example"})
 	}},
 	{"wrong organization", finding{verify.Extra, nil}, func(f *wrongWorld) victim {
-		m := f.member()
+		m := f.memberOutside("5")
 		f.must(f.w.Simulator.Behind().DeleteMember(m.id))
 		wrong := f.organization("5")
-		m.id = f.create(wrong.id, map[string]any{"email_address": "astray@corp.example", "external_id": "astray-" + m.key})
-		m.org, m.key = "5", ""
-		return m
+		return victim{kind: "member", org: "5", id: f.create(wrong.id, map[string]any{"email_address": "user" + m.key + "@corp.example", "external_id": m.key})}
 	}},
 	{"extra role", finding{verify.Different, []string{"roles"}}, func(f *wrongWorld) victim {
 		return f.update(f.member(), map[string]any{"roles": []string{"admin", "member", "owner"}})
@@ -221,6 +233,11 @@ func TestVerifyCatchesSeededFaults(t *testing.T) {
 			bad = victims[s.name]
 		}
 	}
+	// What happens after a cut-over is the application's.
+	cut := f.organization("8")
+	_, err := w.Simulator.Behind().UpdateOrganization(cut.id, map[string]any{"organization_name": "Theirs Now"})
+	f.must(err)
+	f.sql(`UPDATE backstitch.entities SET released_at = now() WHERE kind = 'organization' AND key = '8'`)
 	canaries := filepath.Join(t.TempDir(), "canaries.yaml")
 	text := ""
 	for _, m := range []victim{good, bad} {
@@ -235,6 +252,9 @@ func TestVerifyCatchesSeededFaults(t *testing.T) {
 		if !shown(r, v, s.show) {
 			t.Errorf("%s: not found as %v on %+v", name, s.show, v)
 		}
+	}
+	if r.Classes[verify.Released] < 2 {
+		t.Errorf("%d released: the organization and its members are the application's", r.Classes[verify.Released])
 	}
 	if len(r.Canaries) != 2 || r.Canaries[0].Outcome != "authenticated" || r.Canaries[1].Outcome != "refused" {
 		t.Errorf("canaries: %+v", r.Canaries)

@@ -52,7 +52,7 @@ func (r *Report) Print(out io.Writer) error {
 		return err
 	}
 	if p := r.Repair; p != nil {
-		fmt.Fprintf(out, "\nrepair: %d entities are read afresh and written again by the running pipeline; %d deletes wait for `backstitch approve`; %d findings are left to a person\n",
+		fmt.Fprintf(out, "\nrepair: the running pipeline reads %d entities afresh and writes again what is ours; deletes that will wait for `backstitch approve`: %d; left to a person: %d\n",
 			p.Reads, p.Deletes, p.Left)
 	}
 	_, err := fmt.Fprintf(out, "\n%s after %d searches and %d reads\n", strings.ReplaceAll(string(r.Verdict), "_", " "), r.Searches, r.Reads)
