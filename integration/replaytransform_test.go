@@ -210,12 +210,12 @@ func TestTransformOffsetsThroughREST(t *testing.T) {
 		t.Errorf("ahead of the mirror it answers %s", answer)
 	}
 	patch("nowhere", `{"kafka_offset": 0}`, http.StatusBadRequest)
-	patch(w.Prefix+".checkpoints", `{"kafka_offset": 0}`, http.StatusBadRequest)
+	patch(w.Prefix+".checkpoints", `{"kafka_offset": 0}`, http.StatusOK) // GET lists it; no entity comes of it
 	touched := func() string {
 		return ledgerText(w, "SELECT count(*)::text FROM backstitch.touched WHERE cause = 'replay' AND NOT earned")
 	}
 	if touched() != "0" {
-		t.Errorf("what was refused touched %s keys", touched())
+		t.Errorf("what was refused, or means nothing, touched %s keys", touched())
 	}
 	patch(users, `null`, http.StatusOK)
 	some := touched()
