@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/backstitch/backstitch/integration/testenv"
 )
 
 // Every alert says what it is and where its runbook stands, and every runbook is an
@@ -68,7 +70,7 @@ func TestAlertsFire(t *testing.T) {
 	}
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
-		t.Skip("promtool is not installed")
+		testenv.Missing(t, "promtool: install Debian's prometheus")
 	}
 	if out, err := exec.Command(promtool, "test", "rules", "prometheus/rules_test.yml").CombinedOutput(); err != nil {
 		t.Errorf("%v:\n%s", err, out)
