@@ -96,7 +96,11 @@ func (p *Proposal) figures(r *reasons) {
 	if len(f.Roles) > 0 || f.RolesUnknown != "" {
 		r.say("%s", strings.TrimRight("  roles, and the memberships that have them  "+f.RolesUnknown, " "))
 		for _, v := range f.Roles {
-			r.say("    %-44s %12s", v.Name, thousands(v.Rows))
+			rows := thousands(v.Rows)
+			if f.RolesUnknown != "" { // an enumeration's labels, which stand in the catalogue
+				rows = ""
+			}
+			r.say("%s", strings.TrimRight(fmt.Sprintf("    %-44s %12s", v.Name, rows), " "))
 		}
 	}
 	if len(f.Hashes) > 0 || f.HashesUnknown != "" {

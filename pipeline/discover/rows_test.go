@@ -79,6 +79,20 @@ func TestCatalogueOnly(t *testing.T) {
 	b.accepted(b.yaml)
 }
 
+// TestLabels: an enumeration's roles are known without a row, and no row is said to
+// have none.
+func TestLabels(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, read(t, "boxyhq.sql"))
+	b.discover(b.source, discover.Options{CatalogueOnly: true})
+	if got := strings.Join(b.Roles, " "); got != "admin member owner" {
+		t.Errorf("roles %s", got)
+	}
+	if !strings.Contains(b.reasons, "\n    ADMIN\n    OWNER\n    MEMBER\n") {
+		t.Errorf("the labels are missing, or have a count:\n%s", b.reasons)
+	}
+}
+
 // TestUnreadable: a role that may read no row still gets a proposal.
 func TestUnreadable(t *testing.T) {
 	t.Parallel()
