@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -9,9 +10,15 @@ import (
 	"github.com/backstitch/backstitch/schemas"
 )
 
-// halving is how long backfill runs at half its pace after a 429 that our own
-// count does not explain.
-const halving = time.Minute
+const (
+	// halving is how long backfill runs at half its pace when somebody else spends the
+	// same limit.
+	halving = time.Minute
+	// 429s in so many different seconds, within crowdedWithin, are somebody else's doing.
+	// One or two are our own instances', whose requests met in one window of the server's.
+	crowdedSeconds = 3
+	crowdedWithin  = 10 * time.Second
+)
 
 // pacer hands out the rate budget to turns. Each lane leases slices of the
 // ledger's and gives them to its waiters in order.
@@ -21,6 +28,8 @@ type pacer struct {
 	clock    func() time.Time
 	stopping <-chan struct{}
 	lanes    map[schemas.Lane]chan want
+	// share is the part of the partitions that this instance owns, 0 to 1.
+	share func() float64
 
 	mu struct {
 		sync.Mutex
@@ -28,6 +37,8 @@ type pacer struct {
 		second int64     // of the count
 		sent   int
 		before int // in the second before it
+		// throttled are the last seconds with a 429.
+		throttled []int64
 	}
 }
 
@@ -36,8 +47,8 @@ type want struct {
 	ready chan struct{}
 }
 
-func newPacer(l *ledger.Applier, p ledger.Pace, clock func() time.Time, queue int, stopping <-chan struct{}) *pacer {
-	return &pacer{ledger: l, pace: p, clock: clock, stopping: stopping, lanes: map[schemas.Lane]chan want{
+func newPacer(l *ledger.Applier, p ledger.Pace, clock func() time.Time, queue int, share func() float64, stopping <-chan struct{}) *pacer {
+	return &pacer{ledger: l, pace: p, clock: clock, share: share, stopping: stopping, lanes: map[schemas.Lane]chan want{
 		schemas.LaneLive:     make(chan want, queue), // so that a lane's demand can be counted
 		schemas.LaneBackfill: make(chan want, queue),
 	}}
@@ -97,9 +108,10 @@ func (p *pacer) loop(ctx context.Context, lane schemas.Lane) error {
 	}
 }
 
-// slice is the most that one lease takes: 100 ms of the rate and a quarter of it
-// (hazard A18), and at least one request.
-func (p *pacer) slice() int { return max(1, int(min(p.pace.Rate/10, p.pace.Rate/4))) }
+// slice is the most that one lease takes: 100 ms of the rate (hazard A18), all
+// instances together, because slices that are sent late meet in one window of the
+// server's (hazard A16); and at least one request.
+func (p *pacer) slice() int { return max(1, int(p.pace.Rate/10*p.share())) }
 
 func (p *pacer) pause() time.Duration {
 	p.mu.Lock()
@@ -135,20 +147,31 @@ func (p *pacer) lastSecond() int {
 }
 
 // throttled answers a 429: nothing goes out for as long as the server asks, at
-// least until its window may have ended, and backfill slows down when this
-// instance alone does not explain it (hazard A16). It returns how long to wait.
+// least until its window may have ended, and backfill slows down when that goes on
+// (hazard A16). It returns how long to wait.
 func (p *pacer) throttled(ctx context.Context, retryAfter time.Duration) (time.Duration, error) {
 	now := p.clock()
 	wait := max(retryAfter, now.Truncate(time.Second).Add(time.Second).Sub(now)) // windows are aligned to the clock
-	p.mu.Lock()
-	explained := float64(p.mu.sent) > p.pace.Rate
-	first := now.After(p.mu.paused)
-	p.mu.paused = later(p.mu.paused, now.Add(min(wait, time.Second)))
-	p.mu.Unlock()
-	if explained || !first {
+	if !p.crowded(now, wait) {
 		return wait, nil
 	}
 	return wait, p.ledger.Halve(ctx, p.pace.Project, halving)
+}
+
+// crowded notes a 429 and says whether somebody else spends the same limit.
+func (p *pacer) crowded(now time.Time, wait time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	first := now.After(p.mu.paused)
+	p.mu.paused = later(p.mu.paused, now.Add(min(wait, time.Second)))
+	if float64(p.mu.sent) > p.pace.Rate || !first { // our own count explains it, or it was noted
+		return false
+	}
+	p.mu.throttled = slices.DeleteFunc(p.mu.throttled, func(second int64) bool {
+		return second == now.Unix() || second < now.Add(-crowdedWithin).Unix()
+	})
+	p.mu.throttled = append(p.mu.throttled, now.Unix())
+	return len(p.mu.throttled) >= crowdedSeconds
 }
 
 func later(a, b time.Time) time.Time {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
 	sim "github.com/backstitch/backstitch/pipeline/sandbox/stytch"
@@ -48,8 +49,15 @@ func TestThrottledCallsAreRetriedNeverParked(t *testing.T) { // hazard A16
 	if f.Hits() != 5 {
 		t.Errorf("the fault was met %d times", f.Hits())
 	}
-	if n := w.count("SELECT count(*) FROM backstitch.budget WHERE halved_until > now()"); n != 1 {
-		t.Error("backfill was not halved after a 429 that our own count does not explain")
+	halved := func() bool { return w.count("SELECT count(*) FROM backstitch.budget WHERE halved_until > now()") == 1 }
+	if halved() {
+		t.Error("backfill was halved for one crowded second")
+	}
+	w.sim.Inject(sim.Fault{Kind: sim.Status, Status: 429, Endpoint: sim.MembersCreate, Count: crowdedSeconds + 1})
+	w.want(member("o", "again"), memberState("again@example.com"))
+	w.equal()
+	if !halved() {
+		t.Error("backfill was not halved while somebody else spends the limit")
 	}
 }
 
@@ -110,9 +118,34 @@ func TestConfigurationIsChecked(t *testing.T) {
 func TestSlicesAreSmall(t *testing.T) { // hazard A18
 	t.Parallel()
 	for rate, most := range map[float64]int{900: 90, 60: 6, 5: 1, 0.5: 1} {
-		p := newPacer(nil, ledger.Pace{Rate: rate}, nil, 1, nil)
+		share := 1.0
+		p := newPacer(nil, ledger.Pace{Rate: rate}, nil, 1, func() float64 { return share }, nil)
 		if n := p.slice(); n != most {
 			t.Errorf("at %g/s a slice is %d requests, want %d", rate, n, most)
+		}
+		share = 1.0 / 3
+		if n := p.slice(); n != max(1, most/3) {
+			t.Errorf("at %g/s a slice of one in three instances is %d requests", rate, n)
+		}
+	}
+}
+
+// Instances that meet in one window of the server's are throttled now and then; only
+// who is throttled again and again shares the limit with somebody else.
+func TestOnlyRepeatedThrottlingIsSomebodyElses(t *testing.T) { // hazard A16
+	t.Parallel()
+	p := newPacer(nil, ledger.Pace{Rate: 100}, nil, 1, nil, nil)
+	at := time.Unix(1_000_000, 0)
+	for i, step := range []struct {
+		after   time.Duration
+		crowded bool
+	}{
+		{0, false}, {100 * time.Millisecond, false}, {2 * time.Second, false}, {30 * time.Second, false}, // now and then
+		{2 * time.Second, false}, {2 * time.Second, true}, {2 * time.Second, true}, // again and again
+	} {
+		at = at.Add(step.after)
+		if got := p.crowded(at, time.Second); got != step.crowded {
+			t.Errorf("429 number %d: somebody else is %v", i, got)
 		}
 	}
 }

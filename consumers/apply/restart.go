@@ -54,13 +54,18 @@ func (a *Apply) fresh() *Apply {
 	}
 	b.state.Store("UNASSIGNED")
 	pace := ledger.Pace{Project: b.cfg.ProjectID, Rate: b.cfg.RateLimit, Floor: b.cfg.BackfillFloor}
-	b.pacer = newPacer(b.ledger, pace, b.clock, b.cfg.Workers, b.stopping)
+	b.pacer = newPacer(b.ledger, pace, b.clock, b.cfg.Workers, b.share, b.stopping)
 	b.loads = newBatcher(b.ledger.Load)
 	b.marks = newBatcher(func(ctx context.Context, in []ledger.MarkRequest) ([]ledger.MarkResult, error) {
 		return b.ledger.Mark(ctx, in, b.cfg.CallTimeout, b.cfg.Settle)
 	})
 	b.records = newBatcher(b.ledger.Record)
 	return b
+}
+
+// share is the part of the partitions that this instance owns.
+func (a *Apply) share() float64 {
+	return float64(len(a.sched.owned())) / float64(a.cfg.Partitions)
 }
 
 // again tells what a new session of the connector mends: a lost server, leases that
