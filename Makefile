@@ -26,7 +26,8 @@ test-unit: ## run the tests that need no servers
 	$(GO) test -short ./schemas/... ./internal/... ./pipeline/config/... ./pipeline/sandbox/stytch/... ./consumers/stytch/...
 
 race: ## run the unit tests under the race detector
-	$(GO) test -race -count=1 -short ./schemas/... ./internal/... ./consumers/stytch/... ./pipeline/config/... ./pipeline/sandbox/stytch/...
+	$(GO) test -race -count=1 -short ./schemas/... ./internal/... ./consumers/stytch/... ./pipeline/config/... ./pipeline/sandbox/stytch/... ./pipeline/lag
+	$(GO) test -race -count=1 -run TestAPollBesideAFill ./consumers/transform
 
 bench: ## measure, print a table and write build/bench.json
 	@mkdir -p build
