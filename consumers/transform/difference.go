@@ -77,22 +77,29 @@ func (e *evaluator) outcomesSQL(m *CompiledMapping) string {
 }
 
 // whole compares everything that the mapping says in tx with what is stored,
-// organization by organization, and stores nothing. tx must be rolled back, with the
+// organization by organization, and stores nothing. see is asked after each chunk that
+// was compared, whose entities outcomesSQL selects. tx must be rolled back, with the
 // workspace that it leaves.
-func (e *evaluator) whole(ctx context.Context, tx pgx.Tx) (all Difference, err error) {
+func (e *evaluator) whole(ctx context.Context, tx pgx.Tx, see seeChunk) (all Difference, err error) {
 	if _, err := tx.Exec(ctx, flippedTable); err != nil {
 		return all, err
 	}
 	for i := range e.plan.Mappings {
 		m := &e.plan.Mappings[i]
-		if err := e.wholeKind(ctx, tx, m, &all); err != nil {
+		if err := e.wholeKind(ctx, tx, m, &all, see); err != nil {
 			return all, fmt.Errorf("compare all %ss: %w", m.Kind, redact.SQLError(err))
 		}
 	}
 	return all, nil
 }
 
-func (e *evaluator) wholeKind(ctx context.Context, tx pgx.Tx, m *CompiledMapping, all *Difference) error {
+// seeChunk looks at a chunk that was compared.
+type seeChunk func(ctx context.Context, tx pgx.Tx, m *CompiledMapping) error
+
+// onlyCount looks at nothing: the numbers of outcomes are enough.
+func onlyCount(context.Context, pgx.Tx, *CompiledMapping) error { return nil }
+
+func (e *evaluator) wholeKind(ctx context.Context, tx pgx.Tx, m *CompiledMapping, all *Difference, see seeChunk) error {
 	if _, err := e.listOrganizations(ctx, tx, m); err != nil {
 		return err
 	}
@@ -109,6 +116,9 @@ func (e *evaluator) wholeKind(ctx context.Context, tx pgx.Tx, m *CompiledMapping
 		}
 		before := all.Entities
 		if err := e.compareTaken(ctx, tx, m, part, all); err != nil {
+			return err
+		}
+		if err := see(ctx, tx, m); err != nil {
 			return err
 		}
 		size = nextChunk(size, all.Entities-before)

@@ -148,7 +148,7 @@ func (o *owner) compareNext(ctx context.Context) (d Difference, err error) {
 		if err := o.swapTables(ctx, tx); err != nil {
 			return err
 		}
-		if d, err = o.mapper.whole(ctx, tx); err != nil {
+		if d, err = o.mapper.whole(ctx, tx, onlyCount); err != nil {
 			return err
 		}
 		return errUndo

@@ -8,6 +8,7 @@ import (
 	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // quietWithin is how long a comparison waits, in all, for moments at which nothing is
@@ -67,7 +68,7 @@ func (r *Replay) comparePart(ctx context.Context, e *evaluator, m *CompiledMappi
 	for first := true; ; first = false {
 		var taken, judged int64
 		last := after
-		still, err := r.settled(ctx, until, func(tx pgx.Tx) (err error) {
+		still, err := settled(ctx, r.conn, until, func(tx pgx.Tx) (err error) {
 			taken, last, err = r.takeFound(ctx, tx, m, part, after, first, size)
 			if err != nil || taken == 0 {
 				return err
@@ -106,10 +107,10 @@ func (r *Replay) takeFound(ctx context.Context, tx pgx.Tx, m *CompiledMapping, p
 
 // settled runs do under one snapshot, at which nothing is touched if such a moment
 // comes before until: what is touched differs because it is not evaluated yet.
-func (r *Replay) settled(ctx context.Context, until time.Time, do func(pgx.Tx) error) (quiet bool, err error) {
+func settled(ctx context.Context, conn *pgxpool.Conn, until time.Time, do func(pgx.Tx) error) (quiet bool, err error) {
 	for {
 		late := time.Now().After(until)
-		err = pgx.BeginTxFunc(ctx, r.conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
+		err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, begin); err != nil {
 				return err
 			}
