@@ -71,6 +71,11 @@ func Recorded(ctx context.Context, q Querier) (Identity, bool, error) { return r
 // invariant 10). What such an owner has open is waited for, and ended when it takes
 // longer than acceptPatience.
 func Accept(ctx context.Context, pool *pgxpool.Pool, digest string) error {
+	return acceptAfter(ctx, pool, digest, func(pgx.Tx) error { return nil })
+}
+
+// acceptAfter is Accept unless first, in the same transaction, fails.
+func acceptAfter(ctx context.Context, pool *pgxpool.Pool, digest string, first func(pgx.Tx) error) error {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("accept the mapping: %w", redact.SQLError(err))
@@ -82,7 +87,12 @@ func Accept(ctx context.Context, pool *pgxpool.Pool, digest string) error {
 		_, err := Evict(evicting, pool, conn.Conn().PgConn().PID(), acceptPatience)
 		evicted <- err
 	}()
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return accept(ctx, tx, digest) })
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if err := first(tx); err != nil {
+			return err
+		}
+		return accept(ctx, tx, digest)
+	})
 	stop()
 	if refused := <-evicted; err != nil {
 		return errors.Join(fmt.Errorf("accept the mapping: %w", redact.SQLError(err)), refused)
