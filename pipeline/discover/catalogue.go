@@ -189,7 +189,7 @@ func (c *catalogue) guessRefs() {
 				continue
 			}
 			if to := c.named(t, col.words[:n-1], col); to != nil {
-				t.Refs = append(t.Refs, &Ref{Column: col, To: to, Target: to.column(to.Key[0])})
+				t.Refs = append(t.Refs, &Ref{Column: col, To: to, Target: to.identity()})
 			}
 		}
 	}
@@ -207,10 +207,10 @@ func (c *catalogue) named(from *Table, stem []string, col *Column) *Table {
 		return r
 	}
 	for _, t := range c.byLast[last(stem)] {
-		if t == from || len(t.Key) != 1 || !endsWith(t.words, stem) {
+		if t == from || !endsWith(t.words, stem) {
 			continue
 		}
-		if key := t.column(t.Key[0]); key == nil || key.family() != col.family() {
+		if key := t.identity(); key == nil || key.family() != col.family() {
 			continue
 		}
 		if best == nil || rank(t) < rank(best) {

@@ -33,6 +33,7 @@ var legacies = []struct {
 	{name: "odd_names", tenant: "My App.Company", user: "My App.User", membership: "My App.Company Users", key: `ADD COLUMN id serial PRIMARY KEY`},
 	{name: "odd_direct", tenant: "public.tenants", user: "public.users", membership: "public.users"},
 	{name: "odd_grants", tenant: "public.workspaces", user: "public.people", membership: "public.workspace_memberships"},
+	{name: "odd_keyless", tenant: "public.account", user: "public.app_user", membership: "public.app_user", key: "ADD PRIMARY KEY (id)"},
 	{name: "empty", unmapped: true},
 }
 

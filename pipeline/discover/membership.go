@@ -28,7 +28,7 @@ func (c *catalogue) memberships(tenants, users []Candidate) []Membership {
 			if tenant == nil || toTenant.Target != tenant.Table.identity() || toTenant.To == t {
 				continue
 			}
-			if user := candidate(users, t); user != nil {
+			if user := candidate(users, t); user != nil && t.identity() != nil {
 				out = append(out, direct(*user, *tenant, toTenant))
 				continue
 			}

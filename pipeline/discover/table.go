@@ -86,7 +86,8 @@ func (t *Table) ref(c *Column) *Ref {
 }
 
 // identity is the column that names a row to others: the primary key's, or its only
-// one that does not itself refer to another table, such as id in (tenant_id, id).
+// one that does not itself refer to another table, such as id in (tenant_id, id); else
+// one that is called id. nil when there is none.
 func (t *Table) identity() *Column {
 	var own []*Column
 	for _, k := range t.Key {
@@ -97,7 +98,7 @@ func (t *Table) identity() *Column {
 	if len(own) == 1 {
 		return own[0]
 	}
-	return nil
+	return t.first(func(c *Column) bool { return t.ref(c) == nil }, "id", "uuid")
 }
 
 // possibleKey is the column list of a unique index that could be the primary key, or
