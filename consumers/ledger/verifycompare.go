@@ -120,6 +120,13 @@ func (v *Verification) Compare(ctx context.Context, kind consumers.Kind, keys []
 	before := v.VerificationRow
 	before.Tally = v.Tally.clone()
 	err := v.inTx(ctx, "compare", func(tx pgx.Tx) error {
+		// Every row is fetched: a plan for the first tenth of them would be a loop in a loop.
+		if _, err := tx.Exec(ctx, "SET LOCAL cursor_tuple_fraction = 1"); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "ANALYZE backstitch.verification_seen"); err != nil {
+			return err
+		}
 		if err := v.compareEntities(ctx, tx, kind, keys, c.Entity); err != nil {
 			return err
 		}
@@ -158,12 +165,11 @@ func (v *Verification) compareEntities(ctx context.Context, tx pgx.Tx, kind cons
 }
 
 func (v *Verification) compareExtras(ctx context.Context, tx pgx.Tx, kind consumers.Kind, keys []string, judge func(context.Context, Extra) (*Finding, error)) error {
-	_, err := tx.Exec(ctx, `DECLARE extra NO SCROLL CURSOR FOR SELECT s.kind, s.stytch_id, s.organization_id, coalesce(o.org_key, ''), s.external_id
-		FROM backstitch.verification_seen s
-		LEFT JOIN backstitch.entities o ON o.kind = 'organization' AND o.stytch_id = s.organization_id AND ($2 = 'organization' OR o.org_key = ANY($3))
-		WHERE s.run = $1 AND s.kind = $2 AND NOT EXISTS (SELECT FROM backstitch.entities e
-			WHERE e.kind = $2 AND e.stytch_id = s.stytch_id AND ($2 = 'organization' OR e.org_key = o.org_key AND e.org_key = ANY($3)))`,
-		v.ID, string(kind), append([]string{}, keys...))
+	sql, args := extraMembersSQL, []any{v.ID, keys}
+	if kind == consumers.Organization {
+		sql, args = extraOrganizationsSQL, []any{v.ID}
+	}
+	_, err := tx.Exec(ctx, sql, args...)
 	if err != nil {
 		return err
 	}
@@ -181,6 +187,19 @@ func (v *Verification) compareExtras(ctx context.Context, tx pgx.Tx, kind consum
 		return v.keep(ctx, tx, found)
 	})
 }
+
+const (
+	extraOrganizationsSQL = `DECLARE extra NO SCROLL CURSOR FOR
+		SELECT s.kind, s.stytch_id, s.organization_id, '', s.external_id FROM backstitch.verification_seen s
+		WHERE s.run = $1 AND s.kind = 'organization' AND NOT EXISTS (SELECT FROM backstitch.entities e
+			WHERE e.kind = 'organization' AND e.stytch_id = s.stytch_id)`
+	extraMembersSQL = `DECLARE extra NO SCROLL CURSOR FOR
+		WITH o AS MATERIALIZED (SELECT org_key, stytch_id FROM backstitch.entities WHERE kind = 'organization' AND org_key = ANY($2))
+		SELECT s.kind, s.stytch_id, s.organization_id, coalesce(o.org_key, ''), s.external_id
+		FROM backstitch.verification_seen s LEFT JOIN o ON o.stytch_id = s.organization_id
+		WHERE s.run = $1 AND s.kind = 'member' AND NOT EXISTS (SELECT FROM backstitch.entities e
+			WHERE e.kind = 'member' AND e.org_key = ANY($2) AND e.stytch_id = s.stytch_id AND e.org_key = o.org_key)`
+)
 
 func fetch[T any](ctx context.Context, tx pgx.Tx, cursor string, scan pgx.RowToFunc[T], use func([]T) error) error {
 	for {

@@ -36,6 +36,16 @@ func (v *Verification) Replace(ctx context.Context, old Finding, now *Finding) e
 	})
 }
 
+// Has says whether there is a finding about an entity and an object.
+func (v *Verification) Has(ctx context.Context, f Finding) (there bool, err error) {
+	err = v.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM backstitch.verification_findings WHERE (run, kind, org_key, key, stytch_id) = ($1, $2, $3, $4, $5))`,
+		v.ID, string(f.Key.Kind), f.Key.Organization, f.Key.Entity, f.StytchID).Scan(&there)
+	if err != nil {
+		return false, fmt.Errorf("look for a finding: %w", redact.SQLError(err))
+	}
+	return there, nil
+}
+
 // Open lists findings that are to be looked at again, drift first, at most limit
 // after the one given.
 func (v *Verification) Open(ctx context.Context, after *Finding, limit int) ([]Finding, error) {

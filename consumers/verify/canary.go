@@ -87,11 +87,15 @@ func (v *Verifier) refused(ctx context.Context, run *ledger.Verification, e *led
 	if d.class.Drift() || d.class.Open() {
 		return nil
 	}
-	run.Tally.Classes[string(d.class)]--
 	f := ledger.Finding{
 		Key: e.Key, StytchID: e.StytchID, Class: string(Different), Fields: []string{"password"}, Confirmed: true,
 		Why: "a canary of class " + string(r.Class) + " does not authenticate",
 	}
+	there, err := run.Has(ctx, f) // an interrupted run tries its canaries again
+	if err != nil || there {
+		return err
+	}
+	run.Tally.Classes[string(d.class)]--
 	return run.Replace(ctx, f, &f)
 }
 

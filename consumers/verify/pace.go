@@ -102,7 +102,7 @@ func patient(ctx context.Context, pay func(context.Context) error, window time.D
 // gone are the answers that an object is not there.
 func gone(e *stytch.Error) bool {
 	switch e.Type {
-	case "member_not_found", "organization_not_found", "member_does_not_exist_in_organization", "organization_deleted":
+	case "member_not_found", "organization_not_found", "member_does_not_exist_in_organization":
 		return true
 	}
 	return false
