@@ -35,6 +35,9 @@ type Options struct {
 	LogLevel *slog.LevelVar
 	// AcceptMapping is a person's consent to another mapping or policy (hazard C23).
 	AcceptMapping bool
+	// AcceptPlan is the id of the plan that the consent is to; "": to whatever the file
+	// says. AcceptedBy is the person.
+	AcceptPlan, AcceptedBy string
 	// Metrics; nil: a registry of its own.
 	Metrics *prometheus.Registry
 }
@@ -83,7 +86,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (*Pipeline, error) 
 	}
 	p := &Pipeline{cfg: cfg, clients: clients, log: o.Logger, logLevel: o.LogLevel, metrics: o.Metrics}
 	p.instance = ledger.Instance{Version: Version(), Digest: cfg.Digest(), StartedAt: time.Now()}
-	if err := p.openLedger(ctx, o.AcceptMapping); err != nil {
+	if err := p.openLedger(ctx, &o); err != nil {
 		return nil, err
 	}
 	if p.plan, err = p.readPlan(ctx); err == nil && cfg.Kafka.Topics.Create {
@@ -107,7 +110,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (*Pipeline, error) 
 // openLedger migrates the ledger and compares its identity with the servers that
 // the configuration reaches. With a mapping that is not the accepted one the
 // instance stands by, if there is somebody to stand by for (hazard C23).
-func (p *Pipeline) openLedger(ctx context.Context, accept bool) error {
+func (p *Pipeline) openLedger(ctx context.Context, o *Options) error {
 	if err := ledger.Migrate(ctx, p.cfg.Ledger.Reveal()); err != nil {
 		return p.clients.Explain(preflight.WireLedger, err)
 	}
@@ -121,7 +124,9 @@ func (p *Pipeline) openLedger(ctx context.Context, accept bool) error {
 	}
 	var digest *ledger.DigestError
 	if errors.As(err, &digest) {
-		err = p.anotherDigest(ctx, pool, digest, accept)
+		err = p.anotherDigest(ctx, pool, digest, o)
+	} else if err == nil && o.AcceptPlan != "" { // accepted already, such as by another instance
+		_, err = ledger.FindPlan(ctx, pool, o.AcceptPlan, identity.Digest)
 	}
 	if err != nil {
 		pool.Close()
@@ -131,8 +136,11 @@ func (p *Pipeline) openLedger(ctx context.Context, accept bool) error {
 	return nil
 }
 
-func (p *Pipeline) anotherDigest(ctx context.Context, pool *pgxpool.Pool, digest *ledger.DigestError, accept bool) error {
-	if accept {
+func (p *Pipeline) anotherDigest(ctx context.Context, pool *pgxpool.Pool, digest *ledger.DigestError, o *Options) error {
+	switch {
+	case o.AcceptPlan != "":
+		return acceptPlan(ctx, pool, digest.Offered, o)
+	case o.AcceptMapping:
 		return ledger.Accept(ctx, pool, digest.Offered)
 	}
 	alive, err := ledger.AcceptedAlive(ctx, pool)

@@ -137,7 +137,7 @@ func (s *supervisor) report(ctx context.Context) error {
 
 // digestHold asks a person for consent to another mapping.
 func digestHold(accepted, offered string) error {
-	return stage.Hold("Run with --accept-mapping to evaluate everything again with the new one; deletes among the differences will wait for `backstitch approve`",
+	return stage.Hold("See what that changes with `backstitch plan`, and run with --accept-mapping and the plan's id to evaluate everything again with the new one; deletes among the differences will wait for `backstitch approve`",
 		"the mapping or the policies changed: the ledger accepted digest %s, this file has %s", short(accepted), short(offered))
 }
 

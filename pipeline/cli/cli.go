@@ -113,7 +113,7 @@ func (a *app) root() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
 	root.PersistentFlags().BoolVar(&a.logJSON, "log-json", false, "write logs as JSON objects")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(a.run(), a.check(), a.status(), a.lag(), a.wait(), a.parked(), a.approve(), a.backfill(), a.replay(), a.verify(), a.teardown(),
+	root.AddCommand(a.run(), a.check(), a.plan(), a.status(), a.lag(), a.wait(), a.parked(), a.approve(), a.backfill(), a.replay(), a.verify(), a.teardown(),
 		a.initialise(), a.demo(), a.simulator(), a.sandbox())
 	return root
 }

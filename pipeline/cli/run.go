@@ -35,11 +35,12 @@ func load(path string) (*config.Config, error) {
 
 func (a *app) run() *cobra.Command {
 	var path string
-	var caughtUp, accept bool
+	var caughtUp bool
+	var accept acceptance
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the pipeline until stopped; SIGTERM drains it",
-		Args:  noArgs,
+		Args:  accept.args,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := load(path)
 			if err != nil {
@@ -54,7 +55,9 @@ func (a *app) run() *cobra.Command {
 					fmt.Fprintln(a.errOut, left)
 				}
 			}()
-			p, err := pipeline.New(cmd.Context(), cfg, pipeline.Options{Logger: log, LogLevel: level, AcceptMapping: accept})
+			p, err := pipeline.New(cmd.Context(), cfg, pipeline.Options{
+				Logger: log, LogLevel: level, AcceptMapping: accept.given, AcceptPlan: accept.plan, AcceptedBy: operator(),
+			})
 			if err != nil {
 				return err
 			}
@@ -63,7 +66,8 @@ func (a *app) run() *cobra.Command {
 	}
 	configFlag(cmd, &path)
 	cmd.Flags().BoolVar(&caughtUp, "until-caught-up", false, "end when everything that was committed before the start is applied")
-	cmd.Flags().BoolVar(&accept, "accept-mapping", false, "consent to a mapping or policy that differs from the ledger's")
+	cmd.Flags().Var(&accept, "accept-mapping", "consent to a mapping or policy that differs from the ledger's; with the id of a `PLAN`, to what `backstitch plan` foresaw")
+	cmd.Flags().Lookup("accept-mapping").NoOptDefVal = "true"
 	return cmd
 }
 
