@@ -1,0 +1,72 @@
+package legacy_test
+
+var calcom = fixture{
+	name: "calcom", schema: "calcom", tenant: `"Team"`, user: "users", membership: `"Membership"`,
+	roles: []string{"admin", "member", "owner"},
+	before: state{
+		traps: []trap{
+			{"a team below is no organization", "201", "", gone},
+			{"the highest role counts, of the team below too", "101/2001", "roles", "[owner]"},
+			{"who is only below is the organization's", "105/2012", "roles", "[admin]"},
+			{"an invitation is no member yet", "101/2002", "", gone},
+			{"who is locked is left out", "101/2003", "", gone},
+			{"who signs in through SAML has no password", "102/2004", "password", "none"},
+			{"a hash would make Stytch call an address verified", "102/2005", "password", "none"},
+			{"a password is in another table", "101/2001", "password", "bcrypt"},
+			{"addresses are compared without case", "103/2008", "email_address", "everywhere@corp.example"},
+			{"a user is in many organizations", "301/2008", "roles", "[owner]"},
+			{"one that stands alone has the slug of an organization", "393", "organization_slug", "organization-1-393"},
+			{"no slug", "394", "organization_slug", "team-394"},
+			{"an unpaid team is none yet", "395", "", gone},
+			{"a TOASTed value is read", "104/2010", "trusted_metadata.customer", "cus_large"},
+			{"only a proven second address is taken", "104/2011", "trusted_metadata.secondary_emails", "[second@corp.example]"},
+		},
+		parked: []string{
+			"391 duplicate_value or 392 duplicate_value", // two organizations, one slug
+			"103/2006 duplicate_value or 103/2007 duplicate_value",
+		},
+		blocked: []string{"391/2013 organization_blocked or 392/2014 organization_blocked"},
+	},
+	changes: []change{
+		{"a password is changed in a table of its own", `UPDATE "UserPassword" SET hash = '$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy' WHERE "userId" = 2011`},
+		{"a delete carries the membership's id only", `DELETE FROM "Membership" WHERE "userId" = 2001 AND "teamId" = 201`},
+		{"the last membership goes", `DELETE FROM "Membership" WHERE "userId" = 2008 AND "teamId" = 301`},
+		{"the same pair again, under another id", `WITH gone AS (DELETE FROM "Membership" WHERE "userId" = 2010 RETURNING "teamId")
+			UPDATE users SET name = 'Large, Renamed' WHERE id = 2010 AND EXISTS (SELECT FROM gone);
+			INSERT INTO "Membership" ("teamId", "userId", accepted, role) VALUES (104, 2010, true, 'OWNER')`},
+		{"an invitation is accepted", `UPDATE "Membership" SET accepted = true WHERE "userId" = 2002`},
+		{"somebody is locked, another unlocked", `UPDATE users SET locked = NOT locked WHERE id IN (2003, 2012)`},
+		{"a team moves below another organization, with its people", `UPDATE "Team" SET "parentId" = 110, slug = 'moved' WHERE id = 205`},
+		{"a team at the top is deleted, and all of it with it", `DELETE FROM "Team" WHERE id = 102`},
+		{"what was unpaid is paid", `UPDATE "Team" SET "pendingPayment" = false WHERE id = 395`},
+		{"the second of one slug takes another", `UPDATE "Team" SET slug = 'same-two' WHERE id = 392`},
+		{"the sign-in becomes SAML's, the hash stays behind", `UPDATE users SET "identityProvider" = 'SAML' WHERE id = 2012`},
+		{"a twin takes another address", `UPDATE users SET email = 'twin2@corp.example' WHERE id = 2007`},
+		{"three tables in one transaction", `INSERT INTO users (id, name, email, "emailVerified") VALUES (2099, 'New', 'new@corp.example', now());
+			INSERT INTO "UserPassword" SELECT hash, 2099 FROM "UserPassword" WHERE "userId" = 2001;
+			INSERT INTO "Membership" ("teamId", "userId", accepted, role) VALUES (103, 2099, true, 'MEMBER'), (206, 2099, true, 'ADMIN')`},
+	},
+	after: state{
+		traps: []trap{
+			{"the role of the team below is gone", "101/2001", "roles", "[member]"},
+			{"the last membership is gone", "301/2008", "", gone},
+			{"the team has moved", "103/2008", "", gone},
+			{"and its people with it", "110/2008", "roles", "[member]"},
+			{"the invitation was accepted", "101/2002", "roles", "[member]"},
+			{"who was unlocked is there", "101/2003", "", there},
+			{"who was locked is not", "105/2012", "", gone},
+			{"the organization is gone", "102", "", gone},
+			{"and its people", "102/2005", "", gone},
+			{"a value that was TOASTed and not sent is kept", "104/2010", "trusted_metadata.customer", "cus_large"},
+			{"the same pair has its new row's role", "104/2010", "roles", "[owner]"},
+			{"the other table's new hash is taken", "104/2011", "hash", "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"},
+			{"the team is paid, with its people", "395/2001", "roles", "[owner]"},
+			{"nothing is the slug's second any more", "392/2014", "roles", "[owner]"},
+			{"nor the address's", "103/2007", "email_address", "twin2@corp.example"},
+			{"a new one has a password", "103/2099", "password", "bcrypt"},
+			{"and the highest role", "103/2099", "roles", "[admin]"},
+		},
+	},
+	canaries: []string{"101/2001", "103/2099"},
+	same:     []string{"101/2001", "104/2010", "394/2008"},
+}
