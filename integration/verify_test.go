@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/json"
@@ -109,6 +110,24 @@ func TestVerify(t *testing.T) {
 	untilCaughtUp(t, w, 3)
 	if r := verified(t, w, 1); r.Verdict != verify.CouldNotTell || r.Classes[verify.Unverifiable] == 0 {
 		t.Errorf("with a parked member: %s %v", r.Verdict, r.Classes)
+	}
+}
+
+// A verification that is killed goes on where it was: what a search has shown is not
+// asked for again.
+func TestVerifyGoesOnAfterAKill(t *testing.T) {
+	t.Parallel()
+	w := verifyWorld(t)
+	p := w.Start(t, "verify", "-c", w.Config, "--share", "0.2") // its second search has to wait for 3 s
+	harness.Eventually(t, time.Minute, "the organizations are compared", func() bool {
+		var phase string
+		err := w.LedgerPool.QueryRow(context.Background(), "SELECT phase FROM backstitch.verifications").Scan(&phase)
+		return err == nil && phase == "members"
+	})
+	p.Kill()
+	out, code := w.Command(t, "verify")
+	if code != 0 || !strings.Contains(out, "run 1 goes on where it was interrupted") || !strings.Contains(out, "clean after 2 searches") {
+		t.Errorf("verify after a kill exits with %d:\n%s", code, out)
 	}
 }
 

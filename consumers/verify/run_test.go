@@ -158,6 +158,11 @@ func TestWhatIsNoDrift(t *testing.T) {
 	if r.Verdict != CouldNotTell || r.Classes[Match] != 2 || r.Classes[Unverifiable] != 1 || r.Classes[Released] != 1 || len(r.Findings) != 1 || r.Reads != 2 {
 		t.Errorf("%s %v %d %+v", r.Verdict, r.Classes, r.Reads, r.Findings)
 	}
+	var paid []string // its calls are taken out of the project's budget, and out of its own
+	w.must(w.pool.QueryRow(context.Background(), `SELECT array_agg(project_id ORDER BY project_id) FROM backstitch.budget WHERE next_at > 'epoch'`).Scan(&paid))
+	if !slices.Equal(paid, []string{testProject, testProject + "/search", testProject + "/verify"}) {
+		t.Errorf("budgets that were spent: %v", paid)
+	}
 }
 
 // An organization that goes while its members are read makes Stytch refuse the search
