@@ -27,6 +27,7 @@ type route struct {
 	table   *Table
 	columns [][2]string // key column, column of the row
 	sql     string      // instead of columns
+	keys    int         // how many key columns it yields
 }
 
 // field is a column of a SELECT.
@@ -82,7 +83,7 @@ func (m *mapping) key(alias string, c *Column) string {
 
 // routed adds a route by columns, or by SQL where a key is converted.
 func (m *mapping) routed(t *Table, keys ...[2]any) {
-	r := route{table: t}
+	r := route{table: t, keys: len(keys)}
 	var sql []string
 	plain := true
 	for _, k := range keys {
@@ -97,6 +98,14 @@ func (m *mapping) routed(t *Table, keys ...[2]any) {
 	}
 	if !plain {
 		r.columns, r.sql = nil, "SELECT "+strings.Join(sql, ", ")+" FROM changed c"
+	}
+	for i, there := range m.routes {
+		if there.table == t { // the row is read twice: by the fewer keys, it touches what either does
+			if r.keys < there.keys {
+				m.routes[i] = r
+			}
+			return
+		}
 	}
 	m.routes = append(m.routes, r)
 }

@@ -100,6 +100,9 @@ func (b *memberSelect) name() {
 
 func (b *memberSelect) addRoles(ctx context.Context, s *session) error {
 	r := b.table.roles()
+	if r != nil && r.via != nil && r.via == b.m.ToTenant {
+		r = nil // a role that is the tenant
+	}
 	if r == nil {
 		b.notes = append(b.notes, "No column is a role: members get none but the one that everybody has in Stytch.")
 		for _, t := range b.p.catalogue.tables {

@@ -41,7 +41,7 @@ func (t *Table) verified() *Column {
 // name is how the table names a row to people: an expression's columns, one or two.
 func (t *Table) name() []*Column {
 	if c := t.first((*Column).isText, "display name", "displayname", "full name", "fullname", "organization name", "organisation name", "company name",
-		"team name", "tenant name", "workspace name", "account name", "user name"); c != nil && !c.is("user name") {
+		"team name", "tenant name", "workspace name", "account name"); c != nil {
 		return []*Column{c}
 	}
 	if c := t.first((*Column).isText, "name", "title"); c != nil {
@@ -71,10 +71,15 @@ func (t *Table) slug() *Column {
 	return nil
 }
 
+// sideways are words of references to the same table that say something else than what
+// a row belongs to.
+var sideways = []string{"created", "moved", "merged", "copied", "cloned", "template", "previous", "next", "replaced", "referrer", "referred", "by"}
+
 // parent is the column by which the table's rows stand below others of the same table.
 func (t *Table) parent() *Column {
 	for _, r := range t.Refs {
-		if r.To == t && r.Target == t.identity() && (r.Column.has("parent") || r.Declared && !r.Column.has("created") && !r.Column.has("moved")) {
+		otherwise := slices.ContainsFunc(r.Column.words, func(w string) bool { return slices.Contains(sideways, w) })
+		if r.To == t && r.Target == t.identity() && !otherwise {
 			return r.Column
 		}
 	}

@@ -81,7 +81,7 @@ func (t *Table) roleFlags() []*Column {
 // roleRef is a reference to a table of roles, and the column that names them there.
 func (t *Table) roleRef() (*Ref, *Column) {
 	for _, r := range t.Refs {
-		if last(r.To.words) != "role" || r.To == t {
+		if last(r.To.words) != "role" || r.To == t || r.To.email() != nil {
 			continue
 		}
 		if label := r.To.first((*Column).isText, "slug", "key", "code", "name", "role", "title"); label != nil {
