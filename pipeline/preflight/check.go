@@ -64,7 +64,7 @@ func Check(ctx context.Context, cfg *config.Config, deps Deps) *Report {
 	if deps.CountFor == 0 {
 		deps.CountFor = 60 * time.Second
 	}
-	c := &check{cfg: cfg, deps: deps, report: &Report{Name: cfg.Name, Findings: []Finding{}}}
+	c := &check{cfg: cfg, deps: deps, report: &Report{Name: cfg.Name, Findings: []Finding{}, Run: Run{Tables: []RunTable{}}}}
 	if c.openSource(ctx) {
 		defer c.source.Close(context.WithoutCancel(ctx))
 		c.sourceSettings(ctx)
@@ -76,6 +76,7 @@ func Check(ctx context.Context, cfg *config.Config, deps Deps) *Report {
 		c.mapping(ctx)
 		c.published()
 		c.toast(ctx)
+		c.summary(ctx)
 	}
 	if c.openLedger(ctx) {
 		defer c.ledger.Close(context.WithoutCancel(ctx))

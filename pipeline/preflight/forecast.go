@@ -2,7 +2,6 @@ package preflight
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -78,7 +77,7 @@ func (c *check) forecast(ctx context.Context) {
 	if c.cfg.Stytch.BaseURL == "" { // elsewhere it is a simulator or an arrangement with Stytch
 		seconds = max(seconds, perSecond(hashes, migrateRate))
 	}
-	f.Seconds = seconds
+	f.Seconds, f.Hours = seconds, float64(seconds)/3600
 	c.report.Backfill = f
 	if d := time.Duration(seconds) * time.Second; d > 24*time.Hour {
 		c.find(Note, "stytch.duration", "stytch.rate_limit", "", "a first run takes %s; live changes do not wait for it", d)
@@ -221,54 +220,4 @@ func (c *check) reportHashes(counts map[hash.Class]int64, unverified int64) {
 		c.find(Warning, "mapping.unverified", "members.select", "Expect them to reset their password, which verifies the address",
 			"returns %s password hashes of unverified addresses: they are not migrated, because Stytch would mark the address verified", thousands(unverified))
 	}
-}
-
-// unfed counts, for every table whose routes all name columns, the rows that no
-// mapping uses.
-func (c *check) unfed(ctx context.Context) {
-	for _, t := range c.cfg.Source.Tables {
-		sql, why := c.unfedQuery(t)
-		if why != "" {
-			c.find(Note, "mapping.uncounted", "source.tables", "", "rows of %s that feed nothing are not counted: %s", t, why)
-			continue
-		}
-		var n int64
-		switch err := c.count(ctx, sql, &n); {
-		case err != nil && errors.Is(err, context.Canceled):
-			return
-		case err != nil:
-			c.uncounted("source.tables", "rows of "+t.String()+" that feed nothing", err)
-		case n > 0:
-			c.report.Unfed = append(c.report.Unfed, Unfed{t.String(), n})
-		}
-	}
-}
-
-// unfedQuery counts a table's rows that match no entity by the columns of its
-// routes, or says why that cannot be known.
-func (c *check) unfedQuery(t schemas.Table) (sql, why string) {
-	var with, without []string
-	for i, m := range c.plan.Mappings {
-		route, routed := m.Routes[t]
-		if !routed {
-			if slices.Contains(m.Reads, t) {
-				return "", "it has no route"
-			}
-			continue
-		}
-		if route.Columns == nil {
-			return "", "its route is a SELECT"
-		}
-		var keys, equal []string
-		for j, k := range slices.Sorted(maps.Keys(route.Columns)) {
-			keys = append(keys, fmt.Sprintf("q.%s::text AS k%d", schemas.QuoteIdent(k), j))
-			equal = append(equal, fmt.Sprintf("m%d.k%d = t.%s::text", i, j, schemas.QuoteIdent(route.Columns[k])))
-		}
-		with = append(with, fmt.Sprintf("m%d AS MATERIALIZED (SELECT DISTINCT %s FROM %s)", i, strings.Join(keys, ", "), from(&m)))
-		without = append(without, fmt.Sprintf("NOT EXISTS (SELECT 1 FROM m%d WHERE %s)", i, strings.Join(equal, " AND ")))
-	}
-	if len(with) == 0 {
-		return "", "no mapping reads it"
-	}
-	return "WITH " + strings.Join(with, ", ") + " SELECT count(*) FROM " + t.SQL() + " t WHERE " + strings.Join(without, " AND "), ""
 }

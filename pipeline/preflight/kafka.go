@@ -79,6 +79,7 @@ func (c *check) kafka(ctx context.Context) {
 	missing := slices.DeleteFunc(slices.Clone(topics), func(w wanted) bool {
 		return !errors.Is(details[w.name].Err, kerr.UnknownTopicOrPartition) && details.Has(w.name)
 	})
+	c.topics(topics, missing)
 	c.missingTopics(missing, len(brokers.Brokers))
 	there := slices.DeleteFunc(topics, func(w wanted) bool { return slices.Contains(missing, w) })
 	c.existingTopics(ctx, adm, there, details)

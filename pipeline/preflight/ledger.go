@@ -150,7 +150,7 @@ func (c *check) ledgerIdentity(ctx context.Context) {
 		}
 	}
 	if id.Digest != "" && id.Digest != c.cfg.Digest() {
-		c.find(Warning, "ledger.digest", "organizations", "Run once with --accept-mapping: everything is evaluated again, and deletes among the differences wait for `backstitch approve`",
+		c.find(Warning, "ledger.digest", "organizations", "See what that changes with `backstitch plan`, then run with --accept-mapping and the id that it prints; deletes among it wait for `backstitch approve`",
 			"mapping or policies are not those that the ledger was built with")
 	}
 }

@@ -36,6 +36,8 @@ type Finding struct {
 type Report struct {
 	Name     string    `json:"name"`
 	Findings []Finding `json:"findings"`
+	// Run is what a run uses on the servers.
+	Run Run `json:"run"`
 	// Backfill is what a first run has to do; nil when it could not be counted.
 	Backfill *Forecast `json:"backfill,omitempty"`
 	// Hashes counts the members' password hashes by class.
@@ -55,6 +57,8 @@ type Forecast struct {
 	RateLimit int `json:"rate_limit"`
 	// Seconds that the calls take at that pace.
 	Seconds int64 `json:"seconds"`
+	// Hours are the same.
+	Hours float64 `json:"hours"`
 }
 
 // HashCount is a class of password hashes.
@@ -70,6 +74,9 @@ type HashCount struct {
 type Unfed struct {
 	Table string `json:"table"`
 	Rows  int64  `json:"rows"`
+	// Keys are primary keys of some of them, the parts of one joined by slashes; what may
+	// be personal stands as its digest.
+	Keys []string `json:"keys"`
 }
 
 // OK says that nothing was found that stops a run.
@@ -115,6 +122,7 @@ func (r *Report) Text() string {
 	if len(r.Findings) > 0 {
 		b.WriteByte('\n')
 	}
+	r.Run.text(&b)
 	if f := r.Backfill; f != nil {
 		fmt.Fprintf(&b, "A first run: %s organizations and %s members, %s calls, %s at %d/s.\n",
 			thousands(f.Organizations), thousands(f.Members), thousands(f.Calls), (time.Duration(f.Seconds) * time.Second).String(), f.RateLimit)
@@ -133,7 +141,11 @@ func (r *Report) Text() string {
 		if i == 0 {
 			b.WriteString("Rows that feed no organization and no member:\n")
 		}
-		fmt.Fprintf(&b, "  %-20s %12s\n", u.Table, thousands(u.Rows))
+		fmt.Fprintf(&b, "  %-20s %12s", u.Table, thousands(u.Rows))
+		if len(u.Keys) > 0 {
+			fmt.Fprintf(&b, "  such as %s", strings.Join(u.Keys, ", "))
+		}
+		b.WriteByte('\n')
 	}
 	verdict := "ready to run"
 	if !r.OK() {
