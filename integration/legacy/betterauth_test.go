@@ -20,16 +20,16 @@ var betterAuth = fixture{
 		blocked: []string{"t4/v6 organization_blocked"},
 	},
 	changes: []change{
-		{"one of two rows goes", `DELETE FROM member WHERE id = 'w3'`},
-		{"a slug that Stytch takes", `UPDATE organization SET slug = 'xx', metadata = '{"plan": "free"}' WHERE id = 't4'`},
-		{"one row changes many members", `UPDATE "organizationRole" SET permission = 'log:write' WHERE id = 'r1'; UPDATE member SET role = role || ',auditor' WHERE "organizationId" = 't1'`},
-		{"the same pair again, under another id", `DELETE FROM member WHERE id = 'w4'; INSERT INTO member (id, "organizationId", "userId", role) VALUES ('w4again', 't1', 'v4', 'admin')`},
-		{"a first password", `INSERT INTO account (id, "accountId", "providerId", "userId", password) SELECT 'd4c', 'v4', 'credential', 'v4', password FROM account WHERE id = 'd1'`},
-		{"a password goes with its account, another account stays", `DELETE FROM account WHERE id = 'd1'`},
-		{"an address is verified", `UPDATE "user" SET "emailVerified" = true WHERE id = 'v5'`},
-		{"two exchange addresses in one transaction", `UPDATE "user" SET email = 'nobody@corp.example' WHERE id = 'v1'; UPDATE "user" SET email = 'several@corp.example' WHERE id = 'v2';
+		{what: "one of two rows goes", sql: `DELETE FROM member WHERE id = 'w3'`},
+		{what: "a slug that Stytch takes", sql: `UPDATE organization SET slug = 'xx', metadata = '{"plan": "free"}' WHERE id = 't4'`},
+		{what: "one row changes many members", sql: `UPDATE "organizationRole" SET permission = 'log:write' WHERE id = 'r1'; UPDATE member SET role = role || ',auditor' WHERE "organizationId" = 't1'`},
+		{what: "the same pair again, under another id", sql: `DELETE FROM member WHERE id = 'w4'; INSERT INTO member (id, "organizationId", "userId", role) VALUES ('w4again', 't1', 'v4', 'admin')`},
+		{what: "a first password", sql: `INSERT INTO account (id, "accountId", "providerId", "userId", password) SELECT 'd4c', 'v4', 'credential', 'v4', password FROM account WHERE id = 'd1'`},
+		{what: "a password goes with its account, another account stays", sql: `DELETE FROM account WHERE id = 'd1'`},
+		{what: "an address is verified", sql: `UPDATE "user" SET "emailVerified" = true WHERE id = 'v5'`},
+		{what: "two exchange addresses in one transaction", sql: `UPDATE "user" SET email = 'nobody@corp.example' WHERE id = 'v1'; UPDATE "user" SET email = 'several@corp.example' WHERE id = 'v2';
 			UPDATE "user" SET email = 'own@corp.example' WHERE id = 'v1'`},
-		{"an organization goes, its members first", `DELETE FROM member WHERE "organizationId" = 't2'; DELETE FROM "organizationRole" WHERE "organizationId" = 't2'; DELETE FROM organization WHERE id = 't2'`},
+		{what: "an organization goes, its members first", sql: `DELETE FROM member WHERE "organizationId" = 't2'; DELETE FROM "organizationRole" WHERE "organizationId" = 't2'; DELETE FROM organization WHERE id = 't2'`},
 	},
 	after: state{
 		traps: []trap{

@@ -28,21 +28,21 @@ var calcom = fixture{
 		blocked: []string{"391/2013 organization_blocked or 392/2014 organization_blocked"},
 	},
 	changes: []change{
-		{"a password is changed in a table of its own", `UPDATE "UserPassword" SET hash = '$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy' WHERE "userId" = 2011`},
-		{"a delete carries the membership's id only", `DELETE FROM "Membership" WHERE "userId" = 2001 AND "teamId" = 201`},
-		{"the last membership goes", `DELETE FROM "Membership" WHERE "userId" = 2008 AND "teamId" = 301`},
-		{"the same pair again, under another id", `WITH gone AS (DELETE FROM "Membership" WHERE "userId" = 2010 RETURNING "teamId")
+		{what: "a password is changed in a table of its own", sql: `UPDATE "UserPassword" SET hash = '$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy' WHERE "userId" = 2011`},
+		{what: "a delete carries the membership's id only", sql: `DELETE FROM "Membership" WHERE "userId" = 2001 AND "teamId" = 201`},
+		{what: "the last membership goes", sql: `DELETE FROM "Membership" WHERE "userId" = 2008 AND "teamId" = 301`},
+		{what: "the same pair again, under another id", sql: `WITH gone AS (DELETE FROM "Membership" WHERE "userId" = 2010 RETURNING "teamId")
 			UPDATE users SET name = 'Large, Renamed' WHERE id = 2010 AND EXISTS (SELECT FROM gone);
 			INSERT INTO "Membership" ("teamId", "userId", accepted, role) VALUES (104, 2010, true, 'OWNER')`},
-		{"an invitation is accepted", `UPDATE "Membership" SET accepted = true WHERE "userId" = 2002`},
-		{"somebody is locked, another unlocked", `UPDATE users SET locked = NOT locked WHERE id IN (2003, 2012)`},
-		{"a team moves below another organization, with its people", `UPDATE "Team" SET "parentId" = 110, slug = 'moved' WHERE id = 205`},
-		{"a team at the top is deleted, and all of it with it", `DELETE FROM "Team" WHERE id = 102`},
-		{"what was unpaid is paid", `UPDATE "Team" SET "pendingPayment" = false WHERE id = 395`},
-		{"the second of one slug takes another", `UPDATE "Team" SET slug = 'same-two' WHERE id = 392`},
-		{"the sign-in becomes SAML's, the hash stays behind", `UPDATE users SET "identityProvider" = 'SAML' WHERE id = 2012`},
-		{"a twin takes another address", `UPDATE users SET email = 'twin2@corp.example' WHERE id = 2007`},
-		{"three tables in one transaction", `INSERT INTO users (id, name, email, "emailVerified") VALUES (2099, 'New', 'new@corp.example', now());
+		{what: "an invitation is accepted", sql: `UPDATE "Membership" SET accepted = true WHERE "userId" = 2002`},
+		{what: "somebody is locked, another unlocked", sql: `UPDATE users SET locked = NOT locked WHERE id IN (2003, 2012)`},
+		{what: "a team moves below another organization, with its people", sql: `UPDATE "Team" SET "parentId" = 110, slug = 'moved' WHERE id = 205`},
+		{what: "a team at the top is deleted, and all of it with it", sql: `DELETE FROM "Team" WHERE id = 102`},
+		{what: "what was unpaid is paid", sql: `UPDATE "Team" SET "pendingPayment" = false WHERE id = 395`},
+		{what: "the second of one slug takes another", sql: `UPDATE "Team" SET slug = 'same-two' WHERE id = 392`},
+		{what: "the sign-in becomes SAML's, the hash stays behind", sql: `UPDATE users SET "identityProvider" = 'SAML' WHERE id = 2012`},
+		{what: "a twin takes another address", sql: `UPDATE users SET email = 'twin2@corp.example' WHERE id = 2007`},
+		{what: "three tables in one transaction", sql: `INSERT INTO users (id, name, email, "emailVerified") VALUES (2099, 'New', 'new@corp.example', now());
 			INSERT INTO "UserPassword" SELECT hash, 2099 FROM "UserPassword" WHERE "userId" = 2001;
 			INSERT INTO "Membership" ("teamId", "userId", accepted, role) VALUES (103, 2099, true, 'MEMBER'), (206, 2099, true, 'ADMIN')`},
 	},

@@ -1,6 +1,7 @@
 package legacy_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/argon2"
 
 	"github.com/backstitch/backstitch/consumers/stytch"
 	"github.com/backstitch/backstitch/integration/harness"
@@ -24,6 +27,14 @@ var hashes = []string{
 	"$BETTERAUTH", "00112233445566778899aabbccddeeff:13af89ff6a88bb0fb3277e79ba724c6c0731b15919ca892969d63abd1534b867d110179e3bc8af39995ede0f9b2ac14b2b97573df10ba3802c498dbeb61e4f64",
 	"$MATTERMOST", "$pbkdf2$f=SHA256,w=1000,l=32$AAECAwQFBgcICQoLDA0ODw$yRTMTwbMbo9G0VfjobWqerzuuxe7BETNTErBbKKumGQ",
 	"$DJANGO", "pbkdf2_sha256$1000$seasalt12$LJ9fn3pQS/rsdXPFQk/Wuje22q/pjlmcegWRwgq7lw8=",
+	"$ARGON2ID", argon2id(),
+	"$FIREBASE", "$fbscrypt$v=1,n=14,r=8,p=1,ss=c2VwYXJhdG9y,sk=c2lnbmVy$c2FsdA==$a2V5",
+}
+
+func argon2id() string {
+	salt := []byte("0123456789abcdef")
+	text := base64.RawStdEncoding.EncodeToString
+	return "$argon2id$v=19$m=64,t=1,p=2$" + text(salt) + "$" + text(argon2.IDKey([]byte(password), salt, 1, 64, 2, 32))
 }
 
 // fixture is a schema, with what must come of it.
@@ -34,7 +45,9 @@ type fixture struct {
 	// tenant, user and membership are the tables that init must rank first, as it prints them.
 	tenant, user, membership string
 	roles                    []string // of the Stytch project
-	before, after            state
+	// idsStay: Stytch, which does not say, keeps the external ids of what was deleted taken.
+	idsStay       bool
+	before, after state
 	// changes are transactions; the process is killed among them. after is what they
 	// come to.
 	changes []change
@@ -45,7 +58,10 @@ type fixture struct {
 }
 
 // change is a transaction of the legacy application.
-type change struct{ what, sql string }
+type change struct {
+	what, sql string
+	applied   bool // before the next one begins
+}
 
 // state is what must be there once everything is applied, besides that every entity is
 // as the mapping over the legacy database says.
@@ -82,7 +98,9 @@ type migration struct {
 func newMigration(t *testing.T, f fixture) *migration {
 	t.Helper()
 	m := &migration{T: t, fixture: f, dir: t.TempDir()}
-	m.world = harness.New(t, harness.Options{Simulator: simulator.Options{SearchLimit: -1, JournalSize: 1 << 16, Roles: f.roles}})
+	m.world = harness.New(t, harness.Options{Simulator: simulator.Options{
+		SearchLimit: -1, JournalSize: 1 << 16, Roles: f.roles, KeepExternalIDOnDelete: f.idsStay, KeepOrganizationExternalIDOnDelete: f.idsStay,
+	}})
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	m.world.Exec(t, m.read("..", "..", "pipeline", "discover", "testdata", f.schema+".sql"))

@@ -15,7 +15,7 @@ import (
 // application, crashes, both replays and verify.
 func TestMigrations(t *testing.T) {
 	t.Parallel()
-	for _, f := range []fixture{calcom, betterAuth} {
+	for _, f := range []fixture{calcom, betterAuth, mattermost, supabase, posthog} {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			m := newMigration(t, f)
@@ -79,6 +79,9 @@ func (m *migration) changed() *harness.Process {
 	}
 	for i, c := range m.changes {
 		m.world.Exec(m, c.sql)
+		if c.applied {
+			m.world.CaughtUp(m, 2*time.Minute)
+		}
 		if i == len(m.changes)/2 {
 			crash()
 		}

@@ -1,0 +1,58 @@
+package legacy_test
+
+var mattermost = fixture{
+	name: "mattermost", schema: "mattermost", tenant: "teams", user: "users", membership: "teammembers",
+	roles: []string{"admin", "guest", "member"}, idsStay: true, // who comes back is reactivated
+	before: state{
+		traps: []trap{
+			{"roles are words in one text", "traps/words", "roles", "[admin member]"},
+			{"and booleans", "traps/bcrypt", "roles", "[admin member]"},
+			{"which may be null", "traps/guest", "roles", "[guest]"},
+			{"a hash without padding", "traps/words", "password", "pbkdf_2"},
+			{"an older row's hash", "traps/bcrypt", "password", "bcrypt"},
+			{"a hash would make Stytch call an address verified", "traps/guest", "password", "none"},
+			{"a nickname, or the names", "traps/words", "name", "Words"},
+			{"times are in milliseconds", "traps/words", "trusted_metadata.created", "2020-09-13"},
+			{"other servers' users are left out", "traps/remote", "", gone},
+			{"0 is live, all else deleted", "traps/gone", "", gone},
+			{"as for teams", "deleted", "", gone},
+			{"whose members are there no more", "deleted/words", "", gone},
+			{"a row without its user", "traps/orphan", "", gone},
+			{"a row without its team", "orphan/words", "", gone},
+			{"domains in one text", "traps", "email_allowed_domains", "[corp.example second.example]"},
+			{"which restrict whom one may invite", "traps", "email_invites", "RESTRICTED"},
+		},
+		parked: []string{"traps/twin1 duplicate_value or traps/twin2 duplicate_value"},
+	},
+	changes: []change{
+		{what: "one leaves a team", sql: `UPDATE teammembers SET deleteat = 1710000000000 WHERE userid = 'leaver'`, applied: true},
+		{what: "and joins it again, as another team is deleted", sql: `UPDATE teammembers SET deleteat = 0, schemeadmin = true WHERE userid = 'leaver'; UPDATE teams SET deleteat = 1710000000000 WHERE id = 'team1'`, applied: true},
+		{what: "which comes back", sql: `UPDATE teams SET deleteat = 0 WHERE id IN ('team1', 'deleted')`},
+		{what: "password becomes SAML in one update", sql: `UPDATE users SET password = '', authservice = 'saml', authdata = 'switched' WHERE id = 'switches'`},
+		{what: "a twin is deactivated", sql: `UPDATE users SET deleteat = 1710000000000 WHERE id = 'twin1'`},
+		{what: "another one is active again", sql: `UPDATE users SET deleteat = 0 WHERE id = 'gone'`},
+		{what: "the words change", sql: `UPDATE teammembers SET roles = 'team_guest' WHERE userid = 'words' AND teamid = 'traps'`},
+		{what: "anyone may be invited", sql: `UPDATE teams SET alloweddomains = '' WHERE id = 'traps'`},
+		{what: "a hash of the older kind becomes a new one at sign-in", sql: `UPDATE users SET password = (SELECT password FROM users WHERE id = 'words') WHERE id = 'bcrypt'`},
+		{what: "who was an orphan has a user", sql: `INSERT INTO users (id, createat, deleteat, username, authservice, email, emailverified) VALUES ('orphan', 1600000000000, 0, 'orphan', '', 'orphan@corp.example', true)`},
+	},
+	after: state{
+		traps: []trap{
+			{"who came back has the new role", "traps/leaver", "roles", "[admin member]"},
+			{"and the password", "traps/leaver", "password", "pbkdf_2"},
+			{"the team that came back", "team1", "", there},
+			{"and one that was deleted before", "deleted/words", "", there},
+			{"who signs in elsewhere now has no password", "traps/switches", "password", "none"},
+			{"one of two twins is left", "traps/twin2", "email_address", "twin@corp.example"},
+			{"and the other gone", "traps/twin1", "", gone},
+			{"who is active again", "traps/gone", "", there},
+			{"the words changed", "traps/words", "roles", "[guest]"},
+			{"no domain is left", "traps", "email_allowed_domains", "[]"},
+			{"so none restricts", "traps", "email_invites", "ALL_ALLOWED"},
+			{"a hash in place of an older one", "traps/bcrypt", "password", "pbkdf_2"},
+			{"the orphan has a user", "traps/orphan", "", there},
+		},
+	},
+	canaries: []string{"traps/bcrypt", "traps/leaver"},
+	same:     []string{"traps/leaver", "traps/words", "traps/switches"},
+}
