@@ -15,7 +15,9 @@ import (
 func TestVerifyBesideLiveChanges(t *testing.T) {
 	o := harness.Boxy()
 	w := harness.NewDemo(t, o, demo.Size{Teams: 60, Users: 500, Memberships: 700, Largest: 150, Seed: 21})
-	w.Run(t)
+	untilCaughtUp(t, w.World, 3)
+	slow := w.Variant(t, "slow", func(o *harness.Options) { o.RateLimit = 20 }) // so that something is on its way
+	w.Start(t, "run", "-c", slow)
 	w.CaughtUp(t, 2*time.Minute)
 	stop := w.Use(t, 4, 40)
 	for range 3 {
