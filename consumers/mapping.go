@@ -7,7 +7,8 @@ import "github.com/backstitch/backstitch/schemas"
 type Mapping struct {
 	Kind   Kind
 	Select string
-	// Routes by captured table. A table without one is swept.
+	// Routes by captured table. One that is missing is derived from Select where that
+	// can be done soundly (decision 0021); else the table is swept.
 	Routes map[schemas.Table]Route
 	// AssumeEmailsVerified: every e-mail address counts as verified (members only).
 	AssumeEmailsVerified bool
@@ -20,6 +21,8 @@ type Route struct {
 	Columns map[string]string
 	// Select is a SELECT over the relation "changed" that yields key columns.
 	Select string
+	// Sweep: no route is followed, and none derived.
+	Sweep bool
 }
 
 // DeleteMode is what happens to a kind's deletes.

@@ -126,7 +126,7 @@ func TestAuditBesideFollowing(t *testing.T) {
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	organizations, members := teamsMappings()
-	delete(members.Routes, teamsTables[1])
+	members.Routes[teamsTables[1]] = consumers.Route{Sweep: true}
 	w := newWorld(t, teamsDDL, teamsTables, organizations, members)
 	w.seed(2, 4)
 	w.load()

@@ -39,7 +39,7 @@ func (e *NoCatalogueError) Error() string { return "no catalogue of it can be us
 
 // catalogueFormat is raised whenever a kept catalogue of a former version would be
 // misread, or would lack something.
-const catalogueFormat = 1
+const catalogueFormat = 2
 
 // Recall reads the catalogue that the ledger keeps for these tables and mappings. A
 // *NoCatalogueError says that there is none: with another mapping, the source must be
@@ -104,8 +104,13 @@ type (
 		Columns []string
 	}
 	keptMapping struct {
-		CompiledMapping // its Routes are hidden by those below
+		CompiledMapping // its Routes and Swept are hidden by those below
 		Routes          []keptRoute
+		Swept           []keptReason
+	}
+	keptReason struct {
+		Table schemas.Table
+		Why   string
 	}
 	keptRoute struct {
 		Table schemas.Table
@@ -122,6 +127,9 @@ func (c *Catalogue) encode() ([]byte, error) {
 		mapping := keptMapping{CompiledMapping: m}
 		for _, table := range sortedTables(m.Routes) {
 			mapping.Routes = append(mapping.Routes, keptRoute{table, m.Routes[table]})
+		}
+		for _, table := range sortedTables(m.Swept) {
+			mapping.Swept = append(mapping.Swept, keptReason{table, m.Swept[table]})
 		}
 		kept.Mappings = append(kept.Mappings, mapping)
 	}
@@ -143,6 +151,10 @@ func (c *Catalogue) decode(content []byte) error {
 	}
 	for _, m := range kept.Mappings {
 		m.CompiledMapping.Routes = map[schemas.Table]CompiledRoute{}
+		m.CompiledMapping.Swept = map[schemas.Table]string{}
+		for _, s := range m.Swept {
+			m.CompiledMapping.Swept[s.Table] = s.Why
+		}
 		for _, r := range m.Routes {
 			m.CompiledMapping.Routes[r.Table] = r.Route
 		}

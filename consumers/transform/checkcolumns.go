@@ -135,6 +135,9 @@ func (c *compiler) route(ctx context.Context, kind consumers.Kind, name schemas.
 		c.refuse(where, "Add "+fullName(name)+" to source.tables, or leave the route out", "is a route of a table that source.tables lacks")
 		return nil
 	}
+	if r.Sweep {
+		return nil
+	}
 	if (len(r.Columns) == 0) == (r.Select == "") {
 		c.refuse(where, "Write {key column: column of the row}, or a SELECT over changed", "says neither or both of columns and a select")
 		return nil

@@ -178,13 +178,7 @@ func (c *compiler) mapping(ctx context.Context, m consumers.Mapping) (CompiledMa
 	if v == nil {
 		return compiled, nil
 	}
-	for _, t := range compiled.Reads {
-		if _, ok := m.Routes[t]; !ok {
-			c.warn(string(m.Kind)+"s.routes", "Add a route for it where one exists",
-				"has no route for %s, which the select reads: its changes are found by sweeps only, and deletes that they cause wait for consent", shortName(t))
-		}
-	}
-	return compiled, nil
+	return compiled, c.derive(ctx, m, v, &compiled)
 }
 
 // trimSelect removes what is harmless in psql and breaks a subquery.

@@ -200,7 +200,13 @@ func TestCompileFindsAll(t *testing.T) {
 	w := teamsWorld(t)
 	organizations, members := teamsMappings()
 	delete(members.Routes, teamsTables[1])
+	members.Select = strings.Replace(members.Select, "u.id = m.user_id", "u.id <= m.user_id", 1)
 	plan, err := compileOn(w.ctx, w.pool, teamsTables, organizations, members)
+	if err != nil || len(plan.Warnings) != 0 || plan.Mappings[1].Routes[teamsTables[1]].Columns["external_id"] != "id" {
+		t.Errorf("warnings are %v, %v: the key of users is its own column", plan, err)
+	}
+	members.Select = strings.Replace(members.Select, "u.id AS external_id", "m.user_id AS external_id", 1)
+	plan, err = compileOn(w.ctx, w.pool, teamsTables, organizations, members)
 	if err != nil || len(plan.Warnings) != 1 || !strings.Contains(plan.Warnings[0].String(), "has no route for users") {
 		t.Errorf("warnings are %v, %v", plan, err)
 	}

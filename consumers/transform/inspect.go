@@ -19,6 +19,7 @@ type view struct {
 	relations []relationRef
 	wholeRow  bool
 	changed   uint32 // OID of the relation "changed" of a route, else 0
+	tree      string // as pg_rewrite keeps it
 }
 
 type viewColumn struct {
@@ -104,6 +105,7 @@ func (c *compiler) viewColumns(ctx context.Context, name string) ([]viewColumn, 
 var (
 	nodeWholeRow  = regexp.MustCompile(`\{VAR :varno \d+ :varattno 0 `)
 	nodeFunction  = regexp.MustCompile(`:(?:funcid|opfuncid|aggfnoid|winfnoid) (\d+)`)
+	nodeOperator  = regexp.MustCompile(`\{OPEXPR :opno (\d+) [^{}()]*:inputcollid (\d+) `)
 	nodeRelation  = regexp.MustCompile(`:relid (\d+)`)
 	nodeSQLValue  = regexp.MustCompile(`\{(?:SQLVALUEFUNCTION|TABLESAMPLECLAUSE) `)
 	textOfTheTime = regexp.MustCompile(`(?i)'(?:now|today|tomorrow|yesterday)'\s*::\s*(?:time|date)|(?:timestamp|timestamptz|date|time)\s+'(?:now|today|tomorrow|yesterday)'`)
@@ -119,6 +121,7 @@ func (c *compiler) inspect(ctx context.Context, where, name string, v *view) err
 	if err != nil {
 		return err
 	}
+	v.tree = tree
 	v.wholeRow = nodeWholeRow.MatchString(tree)
 	if err := c.tx.QueryRow(ctx, `SELECT coalesce(to_regclass('pg_temp.changed')::oid, 0)`).Scan(&v.changed); err != nil {
 		return err

@@ -38,6 +38,8 @@ type CompiledMapping struct {
 	Reads []schemas.Table
 	// Routes by table; tables of Reads that have none are swept.
 	Routes map[schemas.Table]CompiledRoute
+	// Swept says of those why.
+	Swept map[schemas.Table]string
 	// AssumeEmailsVerified as the mapping says.
 	AssumeEmailsVerified bool
 }
@@ -57,6 +59,8 @@ type CompiledRoute struct {
 	Keys    []string          // the key columns that it yields, in the kind's order
 	Columns map[string]string // key column -> column of the row
 	Select  string
+	// Derived: nobody wrote it (decision 0021).
+	Derived bool
 }
 
 // Mapping is the compiled mapping of a kind, nil when there is none.
@@ -70,13 +74,17 @@ func (p *Plan) Mapping(k consumers.Kind) *CompiledMapping {
 }
 
 // Digest identifies what the mappings and routes say, not the tables as they are
-// now: two plans with one digest yield the same entities (hazard C23).
+// now: two plans with one digest yield the same entities (hazard C23). A derived
+// route says nothing that the SELECT does not.
 func (p *Plan) Digest() string {
 	h := sha256.New()
 	for _, m := range p.Mappings {
 		fmt.Fprintf(h, "%s\x00%s\x00%t\x00", m.Kind, m.Select, m.AssumeEmailsVerified)
 		for _, t := range sortedTables(m.Routes) {
 			r := m.Routes[t]
+			if r.Derived {
+				continue
+			}
 			fmt.Fprintf(h, "%s\x00%s\x00", t.SQL(), r.Select)
 			for _, k := range r.Keys {
 				fmt.Fprintf(h, "%s=%s\x00", k, r.Columns[k])

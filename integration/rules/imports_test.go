@@ -25,6 +25,7 @@ var allowed = []struct{ from, to string }{
 	{"producers/capture", "producers/backfill"},
 	{"producers/capture", "producers/publisher"},
 	{"consumers/transform", "consumers/ledger"},
+	{"consumers/transform", "consumers/transform/derive"},
 	{"consumers/apply", "consumers/ledger"},
 	{"consumers/apply", "consumers/stytch"},
 	{"consumers/apply", "consumers/stytch/hash"},
