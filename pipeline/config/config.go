@@ -85,7 +85,7 @@ type ExternalIDPrefix struct {
 // Mapping says how rows become entities.
 type Mapping struct {
 	Select string `key:"select" required:"yes" doc:"A SELECT whose column names are Stytch's field names. It is SQL as it stands: ${…} is not replaced here."`
-	Routes Routes `key:"routes" doc:"By table: which entities a changed row touches. Key column: column of the row; or a SELECT over the relation changed. A table without one is swept."`
+	Routes Routes `key:"routes" doc:"By table: which entities a changed row touches. Key column: column of the row; or a SELECT over the relation changed. One that is left out is derived from the SELECT where that is sound, as check prints it; else the table is swept, as TABLE: sweep has it in any case."`
 }
 
 // Members is the mapping of members.

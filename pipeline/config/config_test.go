@@ -204,6 +204,7 @@ func TestDigest(t *testing.T) {
 	for name, other := range map[string]string{
 		"select":       strings.Replace(base, "SELECT 1", "SELECT 3", 1),
 		"route":        strings.Replace(base, "SELECT 2", "SELECT 3", 1),
+		"swept":        strings.Replace(base, "SELECT 2", "sweep", 1),
 		"route column": strings.Replace(base, "external_id: id}", "external_id: pk}", 1),
 		"tables":       strings.Replace(base, "teams, public.users,", "teams, public.users, more,", 1),
 		"verified":     base + "  assume_emails_verified: true\n",

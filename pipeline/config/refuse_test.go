@@ -66,7 +66,7 @@ func TestRefuses(t *testing.T) {
 		{"empty route", minimal + "  routes: {teams: {}}\n", "acme.yaml:12: organizations.routes.teams names no column"},
 		{"bad route table", minimal + "  routes: {a.b.c: {a: b}}\n", "want schema.table"},
 		{"routes as text", minimal + "  routes: hidden\n", "acme.yaml:12: organizations.routes wants a table's name and its route under it"},
-		{"derived routes", minimal + "  routes: auto\n", "acme.yaml:12: not yet: routes are not derived"},
+		{"derived routes", minimal + "  routes: auto\n", "acme.yaml:12: organizations.routes needs no auto: routes that are left out are derived. Leave the key out"},
 		{"open decision", minimal + "  TODO: which roles\n", "acme.yaml:12: organizations.TODO: to be decided: which roles. Decide"},
 		{"open decisions", minimal + "  TODO:\n    - which roles\n    - which states.\n", "acme.yaml:14: organizations.TODO: to be decided: which states. Decide"},
 		{"open select", change("SELECT id AS organization_external_id FROM teams", "'TODO: hidden'"), "acme.yaml:11: organizations.select is to be decided"},

@@ -8,13 +8,13 @@ import (
 )
 
 // routes decodes a mapping's routes: a table's value is text for the SELECT form
-// and a mapping for the columns form.
+// or the word sweep, and a mapping for the columns form.
 func (d *decoder) routes(n ast.Node, path string, target *Routes) {
 	m, ok := mapping(n)
 	if !ok {
 		fix := "Write TABLE: {key column: column of the row}, or TABLE: SELECT …"
 		if s, isText := n.(*ast.StringNode); isText && s.Value == "auto" {
-			d.problem(n.GetToken(), fix, "not yet: routes are not derived from the SELECT")
+			d.problem(n.GetToken(), "Leave the key out", "%s needs no auto: routes that are left out are derived", path)
 			return
 		}
 		d.problem(n.GetToken(), fix, "%s wants a table's name and its route under it", path)
@@ -46,6 +46,9 @@ func (d *decoder) route(n ast.Node, path string) consumers.Route {
 	m, ok := mapping(n)
 	if !ok {
 		s, _ := d.text(n, path)
+		if s == "sweep" {
+			return consumers.Route{Sweep: true}
+		}
 		return consumers.Route{Select: s}
 	}
 	columns := map[string]string{}
@@ -55,7 +58,7 @@ func (d *decoder) route(n ast.Node, path string) consumers.Route {
 		}
 	}
 	if len(columns) == 0 {
-		d.problem(n.GetToken(), "Write {key column: column of the row}, or leave the table out to have it swept", "%s names no column", path)
+		d.problem(n.GetToken(), "Write {key column: column of the row}, or leave the table out to have its route derived", "%s names no column", path)
 	}
 	return consumers.Route{Columns: columns}
 }

@@ -119,7 +119,7 @@ func (d *decoder) validateMapping(path string, m Mapping, wrong report) {
 		if !slices.Contains(d.config.Source.Tables, t) {
 			wrong(at, "Add it to source.tables, or remove the route", "%s.routes has a route for %s, which is not captured", path, t)
 		}
-		if r.Columns == nil && strings.TrimSpace(r.Select) == "" {
+		if !r.Sweep && r.Columns == nil && strings.TrimSpace(r.Select) == "" {
 			wrong(at, "Write {key column: column of the row}, or a SELECT over the relation changed", "%s.routes: the route of %s is empty", path, t)
 		}
 	}
