@@ -114,6 +114,9 @@ func TestFindings(t *testing.T) {
 			b.replace("ON u.id = m.user_id", "ON u.id = m.user_id LEFT JOIN generate_series(1, 2) g ON u.id = 2")
 		}},
 		{"mapping.null_key", Warning, "acme.yaml:16", "returns 1 rows with a NULL in the key", func(b *bundle) { b.replace("m.team_id AS", "nullif(m.team_id, 2) AS") }},
+		{"mapping.no_organization", Note, "acme.yaml:16", "returns 1 members of organizations that organizations.select does not return", func(b *bundle) {
+			b.exec("INSERT INTO members VALUES (3, 3, 'member')")
+		}},
 		{"mapping.missing_email", Warning, "acme.yaml:16", "returns 1 members without an address", func(b *bundle) { b.exec("UPDATE users SET email = ' ' WHERE id = 2") }},
 		{"mapping.shared_email", Warning, "acme.yaml:16", "returns 1 members whose address another member", func(b *bundle) { b.exec("UPDATE users SET email = 'ANN@example.com' WHERE id = 2") }},
 		{"mapping.hashes", Warning, "acme.yaml:16", "returns 2 password hashes that Stytch cannot take", func(b *bundle) { b.exec("UPDATE users SET password = '{SSHA}hidden' WHERE id = 1") }},

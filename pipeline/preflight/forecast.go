@@ -88,6 +88,22 @@ func (c *check) forecast(ctx context.Context) {
 // from is a mapping as a relation q. The line break ends a comment at the SELECT's end.
 func from(m *transform.CompiledMapping) string { return "(" + m.Select + "\n) q" }
 
+// desired is from without the members whose organization the other mapping does not
+// return: they are not desired (hazard A25). Organizations are compared as the ledger
+// does it, as text.
+func (c *check) desired(m *transform.CompiledMapping) string {
+	if c.plan.Mapping(consumers.Organization) == nil || m.Kind != consumers.Member {
+		return from(m)
+	}
+	return "(SELECT q.* FROM " + from(m) + " WHERE " + c.inOrganization(m) + ") q"
+}
+
+// inOrganization is the condition of a member q that its organization is returned.
+func (c *check) inOrganization(m *transform.CompiledMapping) string {
+	o := c.plan.Mapping(consumers.Organization)
+	return fmt.Sprintf("EXISTS (SELECT 1 FROM (%s\n) o WHERE o.%s::text = q.%s::text)", o.Select, schemas.QuoteIdent(o.Keys[0].Name), schemas.QuoteIdent(m.Keys[0].Name))
+}
+
 func perSecond(n int64, rate int) int64 { return (n + int64(rate) - 1) / int64(rate) }
 
 // entities counts a mapping's entities, and names what it cannot become.
@@ -115,6 +131,7 @@ func (c *check) entities(ctx context.Context, m *transform.CompiledMapping) (int
 		c.find(Warning, "mapping.null_key", key, "Leave them out in the SELECT if that is meant", "returns %s rows with a NULL in the key: they become nothing", thousands(unkeyed))
 	}
 	if m.Kind == consumers.Member {
+		entities -= c.homeless(ctx, m, keys, isWhole)
 		c.emails(ctx, m)
 	}
 	// The counts above need no column but the key: this one evaluates every column
@@ -123,6 +140,23 @@ func (c *check) entities(ctx context.Context, m *transform.CompiledMapping) (int
 		c.uncounted(key, "rows that cannot be evaluated", err)
 	}
 	return entities, true
+}
+
+// homeless counts the members whose organization is not returned.
+func (c *check) homeless(ctx context.Context, m *transform.CompiledMapping, keys, isWhole string) (n int64) {
+	if c.plan.Mapping(consumers.Organization) == nil {
+		return 0
+	}
+	const key = "members.select"
+	err := c.count(ctx, "SELECT count(*) FROM (SELECT DISTINCT "+keys+" FROM "+from(m)+" WHERE "+isWhole+" AND NOT "+c.inOrganization(m)+") g", &n)
+	switch {
+	case err != nil:
+		c.uncounted(key, "members whose organization is not returned", err)
+	case n > 0:
+		c.find(Note, "mapping.no_organization", key, "Return their organizations too if they are to be created",
+			"returns %s members of organizations that organizations.select does not return: they become nothing, until it does", thousands(n))
+	}
+	return n
 }
 
 // emails counts members that Stytch cannot hold: without an address, or with one
@@ -134,7 +168,7 @@ func (c *check) emails(ctx context.Context, m *transform.CompiledMapping) {
 	var missing, shared int64
 	err := c.count(ctx, `SELECT coalesce(sum(n) FILTER (WHERE email = ''), 0), coalesce(sum(n - 1) FILTER (WHERE email <> ''), 0)
 		FROM (SELECT lower(trim(coalesce(q.email_address::text, ''))) AS email, count(*) AS n
-		      FROM `+from(m)+` WHERE q.organization_external_id IS NOT NULL AND q.external_id IS NOT NULL
+		      FROM `+c.desired(m)+` WHERE q.organization_external_id IS NOT NULL AND q.external_id IS NOT NULL
 		      GROUP BY q.organization_external_id, 1) g`, &missing, &shared)
 	if err != nil {
 		c.uncounted("members.select", "missing and shared addresses", err)
@@ -161,7 +195,7 @@ func (c *check) hashes(ctx context.Context) (int64, bool) {
 	}
 	tally := hashTally{counts: map[hash.Class]int64{}}
 	err := c.read(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT coalesce(q.password_hash::text, ''), `+verified+` FROM `+from(m))
+		rows, err := tx.Query(ctx, `SELECT coalesce(q.password_hash::text, ''), `+verified+` FROM `+c.desired(m))
 		if err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ func (c *check) mapping(ctx context.Context) {
 	}
 	c.plan = plan
 	c.addFindings("mapping", plan.Warnings)
+	c.routes(plan)
 	slow, err := plan.Pushdown(ctx, c.source) // hazard C17
 	switch {
 	case redact.SQLState(err) == "42501": // no SELECT on a table: found by privileges

@@ -36,6 +36,8 @@ type Finding struct {
 type Report struct {
 	Name     string    `json:"name"`
 	Findings []Finding `json:"findings"`
+	// Routes are those that were derived, and the tables that have none.
+	Routes []Route `json:"routes,omitempty"`
 	// Run is what a run uses on the servers.
 	Run Run `json:"run"`
 	// Backfill is what a first run has to do; nil when it could not be counted.
@@ -122,6 +124,7 @@ func (r *Report) Text() string {
 	if len(r.Findings) > 0 {
 		b.WriteByte('\n')
 	}
+	r.routesText(&b)
 	r.Run.text(&b)
 	if f := r.Backfill; f != nil {
 		fmt.Fprintf(&b, "A first run: %s organizations and %s members, %s calls, %s at %d/s.\n",

@@ -42,7 +42,7 @@ func (c *check) roles(ctx context.Context, policy *stytch.Policy) {
 		return
 	}
 	var roles []string
-	err := c.count(ctx, `SELECT coalesce(array_agg(DISTINCT r), '{}') FROM `+from(m)+`, unnest(q.roles::text[]) r WHERE r IS NOT NULL`, &roles)
+	err := c.count(ctx, `SELECT coalesce(array_agg(DISTINCT r), '{}') FROM `+c.desired(m)+`, unnest(q.roles::text[]) r WHERE r IS NOT NULL`, &roles)
 	if err != nil {
 		c.uncounted("members.select", "the roles that it returns", err)
 		return

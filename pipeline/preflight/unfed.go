@@ -97,7 +97,7 @@ func (c *check) unfedQuery(t schemas.Table) (with, where, why string) {
 		if route.Columns == nil {
 			source = "(WITH changed AS (SELECT t.*) SELECT * FROM (" + route.Select + "\n) route) r JOIN " + name + " ON true"
 		}
-		relations = append(relations, fmt.Sprintf("%s AS MATERIALIZED (SELECT DISTINCT %s FROM %s)", name, strings.Join(selected, ", "), from(&m)))
+		relations = append(relations, fmt.Sprintf("%s AS MATERIALIZED (SELECT DISTINCT %s FROM %s)", name, strings.Join(selected, ", "), c.desired(&m)))
 		without = append(without, "NOT EXISTS (SELECT 1 FROM "+source+" WHERE "+strings.Join(equal, " AND ")+")")
 	}
 	if len(relations) == 0 {

@@ -33,6 +33,18 @@ func TestUnfed(t *testing.T) {
 	}
 }
 
+// A member whose organization is not returned becomes nothing, and so do its rows.
+func TestUnfedWithoutOrganization(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.exec("INSERT INTO members VALUES (3, 3, 'unknown role'), (3, 1, 'member')") // a deleted team
+	r := b.check()
+	want := []Unfed{{"public.teams", 1, []string{"3"}}, {"public.users", 1, []string{"3"}}, {"public.members", 2, []string{"3/1", "3/3"}}}
+	if !reflect.DeepEqual(r.Unfed, want) || r.Backfill.Members != 3 || !r.OK() || r.Hashes[0].Count != 2 {
+		t.Errorf("left out are %+v of %+v, hashes %+v, want %+v\n%s", r.Unfed, r.Backfill, r.Hashes, want, r.Text())
+	}
+}
+
 // The limit of what the slot may retain is the one that comes first.
 func TestSlotLimit(t *testing.T) {
 	t.Parallel()
