@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/consumers/transform/derive"
@@ -152,4 +153,16 @@ func (c *compiler) equalities(ctx context.Context, v *view) (map[[2]uint32]bool,
 		found[pair] = equal
 	}
 	return found, nil
+}
+
+// SQL is the route as a SELECT over the relation changed, whichever way it is kept.
+func (r CompiledRoute) SQL() string {
+	if r.Select != "" {
+		return r.Select
+	}
+	columns := make([]string, len(r.Keys))
+	for i, key := range r.Keys {
+		columns[i] = "c." + sqlIdent(r.Columns[key]) + " AS " + key
+	}
+	return "SELECT " + strings.Join(columns, ", ") + " FROM changed c"
 }
