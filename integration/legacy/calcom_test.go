@@ -2,7 +2,8 @@ package legacy_test
 
 var calcom = fixture{
 	name: "calcom", schema: "calcom", tenant: `"Team"`, user: "users", membership: `"Membership"`,
-	roles: []string{"admin", "member", "owner"},
+	roles:    []string{"admin", "member", "owner"},
+	foreseen: []string{"mapping.shared_email", "mapping.unverified"},
 	before: state{
 		traps: []trap{
 			{"a team below is no organization", "201", "", gone},

@@ -45,6 +45,8 @@ type fixture struct {
 	// tenant, user and membership are the tables that init must rank first, as it prints them.
 	tenant, user, membership string
 	roles                    []string // of the Stytch project
+	// foreseen are the codes of check's findings about the traps.
+	foreseen []string
 	// idsStay: Stytch, which does not say, keeps the external ids of what was deleted taken.
 	idsStay       bool
 	before, after state

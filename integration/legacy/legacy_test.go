@@ -1,9 +1,11 @@
 package legacy_test
 
 import (
+	"encoding/json"
 	"math/rand/v2"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,11 +60,18 @@ func (m *migration) proposed() {
 	}
 }
 
-// checked: the mapping and the database are as a run needs them.
+// checked: the mapping and the database are as a run needs them, and what will wait for
+// a person, or come without its password, is foreseen.
 func (m *migration) checked() {
 	m.Helper()
-	if out, code := m.world.Command(m, "check"); code != 0 {
-		m.Fatalf("check exits with %d:\n%s", code, out)
+	var report struct{ Findings []struct{ Code string } }
+	if err := json.Unmarshal([]byte(m.world.Output(m, "check", "-o", "json")), &report); err != nil {
+		m.Fatal(err)
+	}
+	for _, code := range m.foreseen {
+		if !slices.ContainsFunc(report.Findings, func(f struct{ Code string }) bool { return f.Code == code }) {
+			m.Errorf("check does not foresee %s: %v", code, report.Findings)
+		}
 	}
 }
 

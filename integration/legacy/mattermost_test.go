@@ -3,6 +3,7 @@ package legacy_test
 var mattermost = fixture{
 	name: "mattermost", schema: "mattermost", tenant: "teams", user: "users", membership: "teammembers",
 	roles: []string{"admin", "guest", "member"}, idsStay: true, // who comes back is reactivated
+	foreseen: []string{"mapping.shared_email", "mapping.unverified"},
 	before: state{
 		traps: []trap{
 			{"roles are words in one text", "traps/words", "roles", "[admin member]"},

@@ -7,7 +7,8 @@ const (
 
 var supabase = fixture{
 	name: "supabase", schema: "supabase_memberships", tenant: "organizations", user: "auth.users", membership: "memberships",
-	roles: []string{"admin", "member", "owner"},
+	roles:    []string{"admin", "member", "owner"},
+	foreseen: []string{"mapping.missing_email", "mapping.shared_email", "mapping.hashes", "mapping.unverified"},
 	before: state{
 		traps: []trap{
 			{"a hash in the standard form", supabasePerson + "13", "password", "argon_2id"},

@@ -1,5 +1,6 @@
 -- Supabase Auth. Organizations 1 to 12 (…-0001-…) are used by users 1 to 150 (…-0002-…); what
 -- stands below (…-0009-…) is a trap each.
+CREATE INDEX ON auth.identities (user_id); -- Supabase's too
 CREATE FUNCTION pg_temp.key(kind int, i bigint) RETURNS uuid LANGUAGE sql IMMUTABLE
     AS $$ SELECT ('00000000-0000-' || lpad(kind::text, 4, '0') || '-0000-' || lpad(i::text, 12, '0'))::uuid $$;
 INSERT INTO public.organizations (id, name, slug) SELECT pg_temp.key(1, i), 'Organization ' || i, 'organization-' || i FROM generate_series(1, 12) i;
