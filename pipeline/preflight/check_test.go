@@ -259,8 +259,8 @@ func TestServer(t *testing.T) {
 
 // slow makes the members' mapping take longer than a millisecond.
 func (b *bundle) slow() {
-	b.exec("INSERT INTO users SELECT i, 'u' || i || '@example.com', 'U', NULL FROM generate_series(10, 20000) i")
-	b.exec("INSERT INTO members SELECT 1, i, 'member' FROM generate_series(10, 20000) i")
+	b.exec("INSERT INTO users SELECT i, 'u' || i || '@example.com', 'U', NULL FROM generate_series(10, 6000) i")
+	b.exec("INSERT INTO members SELECT 1, i, 'member' FROM generate_series(10, 6000) i")
 }
 
 // until waits until a query about the legacy server answers true.

@@ -110,10 +110,10 @@ func (r *rig) cutOff(busy, postgres, kafka bool) time.Duration {
 	pg, k := testenv.NewCable(r.t), testenv.NewCable(r.t)
 	zombie := r.start(behind(pg, k), func(c *capture.Config, _ *capture.Deps) { c.Owner = "zombie" })
 	took := r.succeed(busy, func() { pg.Cut(postgres); k.Cut(kafka) }, func() { pg.Cut(false); k.Cut(false) })
-	r.until("the zombie to stand by", func() bool { return zombie.Status().State == capture.StateStandby })
-	if owner := zombie.Status().Owner; owner != "successor" {
-		r.t.Errorf("the zombie takes %q for the owner", owner)
-	}
+	r.until("the zombie to stand by, and to know for whom", func() bool {
+		s := zombie.Status()
+		return s.State == capture.StateStandby && s.Owner == "successor"
+	})
 	return took
 }
 
