@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/consumers/transform"
@@ -26,7 +27,7 @@ func printMappingPlan(out io.Writer, p *pipeline.MappingPlan, path string) error
 		if err := printKinds(out, p.Kinds); err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "API calls of creations and updates: %s, about %.1f hours at %g/s\n", grouped(p.Calls), p.Hours, p.Rate)
+		fmt.Fprintf(out, "API calls of creations and updates: %s, about %s at %g/s\n", grouped(p.Calls), hours(p.Hours), p.Rate)
 		if n := p.Deletes(); n > 0 {
 			fmt.Fprintf(out, "%s deletes wait for `backstitch approve`: an edit of the mapping deletes nothing by itself\n", grouped(n))
 		}
@@ -123,3 +124,6 @@ func more(count int64, shown int) string {
 	}
 	return ""
 }
+
+// hours is a time in hours, to the second.
+func hours(h float64) time.Duration { return time.Duration(h * float64(time.Hour)).Round(time.Second) }
