@@ -144,6 +144,20 @@ func TestPendingIsLookedAtUntilItSettles(t *testing.T) {
 	}
 }
 
+// What only a search says is no drift: without time to read it, nobody can tell.
+func TestDriftIsConfirmedOrPending(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sim.Options{})
+	w.must(w.sim.Behind().DeleteMember(w.member("a", w.organization("a"), "1")))
+	r := w.run(w.verifier(func(c *Config, _ *Deps) { c.Timeout = time.Nanosecond }))
+	if r.Verdict != CouldNotTell || r.Classes[Pending] != 1 || r.Findings[0].Why != "a search says missing, and it was not read again in time" {
+		t.Errorf("without time: %s %v %+v", r.Verdict, r.Classes, r.Findings)
+	}
+	if r = w.run(w.verifier(nil)); r.Verdict != DriftFound || r.Classes[Missing] != 1 || !r.Findings[0].Confirmed {
+		t.Errorf("with time: %s %v %+v", r.Verdict, r.Classes, r.Findings)
+	}
+}
+
 // A search that is behind is no drift; what the ledger parks or released is not
 // compared.
 func TestWhatIsNoDrift(t *testing.T) {
