@@ -42,6 +42,9 @@ var calcom = fixture{
 		{what: "what was unpaid is paid", sql: `UPDATE "Team" SET "pendingPayment" = false WHERE id = 395`},
 		{what: "the second of one slug takes another", sql: `UPDATE "Team" SET slug = 'same-two' WHERE id = 392`},
 		{what: "the sign-in becomes SAML's, the hash stays behind", sql: `UPDATE users SET "identityProvider" = 'SAML' WHERE id = 2012`},
+		{what: "a column is added, and a role", sql: `ALTER TYPE "MembershipRole" ADD VALUE 'OBSERVER'; ALTER TABLE users ADD COLUMN "avatarUrl" text`},
+		{what: "and both are used", sql: `UPDATE users SET "avatarUrl" = 'https://corp.example/2008', name = 'With A Picture' WHERE id = 2008;
+			UPDATE "Membership" SET role = 'OBSERVER' WHERE "userId" = 2008 AND "teamId" = 101`},
 		{what: "a twin takes another address", sql: `UPDATE users SET email = 'twin2@corp.example' WHERE id = 2007`},
 		{what: "three tables in one transaction", sql: `INSERT INTO users (id, name, email, "emailVerified") VALUES (2099, 'New', 'new@corp.example', now());
 			INSERT INTO "UserPassword" SELECT hash, 2099 FROM "UserPassword" WHERE "userId" = 2001;
@@ -53,6 +56,8 @@ var calcom = fixture{
 			{"the last membership is gone", "301/2008", "", gone},
 			{"the team has moved", "103/2008", "", gone},
 			{"and its people with it", "110/2008", "roles", "[member]"},
+			{"a new column does not matter", "101/2008", "name", "With A Picture"},
+			{"a new role is what the mapping says of all others", "101/2008", "roles", "[member]"},
 			{"the invitation was accepted", "101/2002", "roles", "[member]"},
 			{"who was unlocked is there", "101/2003", "", there},
 			{"who was locked is not", "105/2012", "", gone},

@@ -174,14 +174,14 @@ func (m *migration) judge(s state) {
 	}
 	seen := m.seen()
 	for _, t := range s.traps {
-		got := gone
+		got, what := gone, t.key
 		if fields, ok := seen[external(t.key)]; ok {
 			if got = there; t.field != "" {
-				got = fmt.Sprint(fields[t.field])
+				got, what = fmt.Sprint(fields[t.field]), t.field+" of "+t.key
 			}
 		}
 		if got != t.want {
-			m.Errorf("%s: %s of %s is %s, want %s", t.why, t.field, t.key, got, t.want)
+			m.Errorf("%s: %s is %s, want %s", t.why, what, got, t.want)
 		}
 	}
 }

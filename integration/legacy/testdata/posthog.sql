@@ -1,5 +1,6 @@
 -- PostHog. Organizations 1 to 12 (…-0001-…) are used by users 1001 to 1150; what stands below
 -- (…-0009-…, from 2001) is a trap each.
+ALTER TABLE posthog_organizationmembership REPLICA IDENTITY FULL; -- deletes carry the whole row; the other schemas' do not
 INSERT INTO posthog_organization (id, name, slug) SELECT ('00000000-0000-0001-0000-' || lpad(i::text, 12, '0'))::uuid, 'Organization ' || i, 'organization-' || i FROM generate_series(1, 12) i;
 INSERT INTO posthog_user (id, password, email, is_email_verified, is_active, first_name, last_name, role_at_organization)
 SELECT 1000 + i, (ARRAY['$DJANGO', '$DJANGO', '!unusable', ''])[1 + pg_temp.pick('hash', i, 4)], 'person' || i || '@corp.example', (ARRAY[true, true, false, NULL])[1 + pg_temp.pick('verified', i, 4)],
