@@ -76,6 +76,13 @@ func TestPlanOfAnotherMapping(t *testing.T) {
 	if prefix.ID == "" || planCounts(prefix) != [8]int64{} || len(prefix.KeptIDs) != 1 || prefix.KeptIDs[0].Count != number(t, members) {
 		t.Errorf("the plan of another prefix is %+v", prefix)
 	}
+	away := mappingPlan(t, w, w.Variant(t, "away", func(o *harness.Options) {
+		o.Legacy = "postgres://nobody@127.0.0.1:1/away?sslmode=disable"
+		replaceIn(&o.Members, "u.email AS email_address, u.name", "u.email AS email_address, upper(u.name) AS name")
+	}))
+	if c := planCounts(away); away.ID == "" || c[5] == 0 || len(away.Notices) != 1 || !strings.Contains(away.Notices[0], "the source cannot be reached") {
+		t.Errorf("the plan without the source is %+v", away)
+	}
 	text := w.Output(t, "plan", "-c", edited)
 	if strings.Contains(text, "corp.example") || !strings.Contains(text, "--accept-mapping") {
 		t.Errorf("it prints %s", text)
@@ -140,10 +147,23 @@ func TestPlanNamesWhatTheMirrorLacks(t *testing.T) {
 	if out, code := w.Command(t, "plan", "-c", path); code != 4 || !strings.Contains(out, "public.users: a select reads what the mirror lacks: columns phone") {
 		t.Errorf("it exits with %d: %s", code, out)
 	}
+	routed := mappingPlan(t, w, w.Variant(t, "routed", func(o *harness.Options) {
+		replaceIn(&o.Members, "users: {external_id: id}", "users: SELECT m.team_id AS organization_external_id, c.id AS external_id FROM changed c JOIN team_members m ON m.user_id = c.id WHERE c.phone IS NOT NULL")
+	}))
+	if routed.ID == "" || !routed.Evaluated || len(routed.Needs) != 1 || routed.Needs[0].Blocks || routed.Needs[0].Columns[0] != "phone" || planCounts(routed) != [8]int64{} {
+		t.Errorf("where only a route reads it, the plan is %+v", routed)
+	}
 	broken := w.Variant(t, "broken", func(o *harness.Options) { replaceIn(&o.Members, "u.name,", "u.nonsense,") })
 	if out, code := w.Command(t, "plan", "-c", broken); code != 2 || !strings.Contains(out, "nonsense") {
 		t.Errorf("a mapping that does not compile exits with %d: %s", code, out)
 	}
+	w.Config = path // as the fixes say
+	p := w.Run(t, "--accept-mapping")
+	harness.Eventually(t, 2*time.Minute, "the transform to wait for the column", func() bool { return w.Status(t).Connectors[1].Held })
+	w.Output(t, "backfill", "--table", "public.users")
+	w.CaughtUp(t, 2*time.Minute)
+	harness.NothingAside(t, w.Clean(t))
+	p.Stop(t)
 }
 
 func number(t *testing.T, s string) int64 {

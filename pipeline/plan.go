@@ -164,10 +164,11 @@ func (p *planner) needs(ctx context.Context, compiled *transform.Plan) error {
 		}
 	}
 	for _, l := range lacks {
-		p.plan.Needs = append(p.plan.Needs, PlanNeed{
-			Lack: l, Blocks: blocking[l.Table],
-			Fix: "Accept the mapping, then run `backstitch backfill --table " + l.Table + "`: the mapping waits until that is done",
-		})
+		fix := "Accept the mapping, then run `backstitch backfill --table " + l.Table + "`: the mapping waits until that is done"
+		if l.Whole {
+			fix = "Accept the mapping: the source then reads the table by itself, and the mapping waits until that is done"
+		}
+		p.plan.Needs = append(p.plan.Needs, PlanNeed{Lack: l, Blocks: blocking[l.Table], Fix: fix})
 	}
 	unread, err := transform.Unread(ctx, p.pool, compiled)
 	for _, table := range unread {
