@@ -52,8 +52,8 @@ func TestCheckCommand(t *testing.T) {
 	if r := report(w.Config, 0); r.Run.Topics[0].Exists || r.Run.Slot.Exists {
 		t.Error("a check made something")
 	}
-	bad := w.Variant(t, "bad", func(o *harness.Options) { o.Members = strings.Replace(o.Members, "u.name,", "u.name AS nmae,", 1) })
-	if r := report(bad, 2); r.OK || r.Findings[0].Severity != "error" || !strings.Contains(r.Findings[0].What, "nmae") {
+	bad := w.Variant(t, "bad", func(o *harness.Options) { o.Members = strings.Replace(o.Members, "u.name,", "u.name AS nickname,", 1) })
+	if r := report(bad, 2); r.OK || r.Findings[0].Severity != "error" || !strings.Contains(r.Findings[0].What, "nickname") {
 		t.Errorf("the report is %+v", r)
 	}
 	if out, code := w.Command(t, "check", "-c", bad); code != 2 || !strings.Contains(out, "not ready (errors: ") {

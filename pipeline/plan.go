@@ -240,20 +240,13 @@ func (p *planner) foresee(ctx context.Context, compiled *transform.Plan, by stri
 
 // forecast counts the calls of what would be written at once.
 func (p *planner) forecast(ctx context.Context, f *transform.Foreseen) (err error) {
-	wanted := make([]apply.Wanted, len(f.Changes))
-	for i, c := range f.Changes {
-		wanted[i] = apply.Wanted{Key: c.Key, Desired: c.Desired}
-	}
 	m := p.plan
-	if m.Calls, err = apply.Forecast(ctx, applyConfig(p.cfg), p.pool, wanted); err != nil {
-		return err
-	}
 	var all int64
 	for _, k := range f.Kinds {
 		all += k.Create.Count + k.Update.Count + k.Rename.Count
 	}
-	if n := int64(len(wanted)); n > 0 && n < all {
-		m.Calls = m.Calls * all / n
+	if m.Calls, err = forecastCalls(ctx, p.cfg, p.pool, f.Changes, all); err != nil {
+		return err
 	}
 	m.Hours = float64(m.Calls) / m.Rate / 3600
 	return nil

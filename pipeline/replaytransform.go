@@ -140,15 +140,8 @@ func (p *ReplayPlan) compare(ctx context.Context, cfg *config.Config, pool *pgxp
 	if err != nil {
 		return err
 	}
-	wanted := make([]apply.Wanted, len(changes))
-	for i, c := range changes {
-		wanted[i] = apply.Wanted{Key: c.Key, Desired: c.Desired}
-	}
-	if p.Calls, err = apply.Forecast(ctx, applyConfig(cfg), pool, wanted); err != nil {
+	if p.Calls, err = forecastCalls(ctx, cfg, pool, changes, d.Differ-d.Vanish-d.Failed); err != nil {
 		return err
-	}
-	if n, all := int64(len(wanted)), d.Differ-d.Vanish-d.Failed; n > 0 && n < all {
-		p.Calls = p.Calls * all / n
 	}
 	p.Hours = float64(p.Calls) / p.Rate / 3600
 	return nil
