@@ -8,7 +8,7 @@ type Mapping struct {
 	Kind   Kind
 	Select string
 	// Routes by captured table. One that is missing is derived from Select where that
-	// can be done soundly (decision 0021); else the table is swept.
+	// can be done soundly (decision 0022); else the table is swept.
 	Routes map[schemas.Table]Route
 	// AssumeEmailsVerified: every e-mail address counts as verified (members only).
 	AssumeEmailsVerified bool

@@ -66,6 +66,16 @@ func (d *drawing) condition(left, right []string) string {
 	}
 }
 
+// conditions are one, or two that must hold: what is joined, or asked of a subquery,
+// then perhaps stands between two tables that it does not tie together.
+func (d *drawing) conditions(left, right []string) string {
+	all := "(" + d.condition(left, right) + ")"
+	if d.chance(50, "second condition") {
+		all += " AND (" + d.condition(left, right) + ")"
+	}
+	return all
+}
+
 // from draws a FROM clause with its joins; what it names is in scope after it.
 func (d *drawing) from(depth int) string {
 	item := d.item(depth)
@@ -95,10 +105,7 @@ func (d *drawing) from(depth int) string {
 		if lateral && join == "RIGHT JOIN" {
 			join = "LEFT JOIN"
 		}
-		on := d.condition(fresh, left)
-		if d.chance(15, "second condition") {
-			on = "(" + on + ") AND (" + d.condition(fresh, left) + ")"
-		}
+		on := d.conditions(fresh, left)
 		if d.chance(10, "subquery in ON") {
 			on = "(" + on + ") AND " + d.subquery(depth)
 		}
@@ -175,13 +182,13 @@ func (d *drawing) subquery(depth int) string {
 	from := inner.from(2)
 	switch rapid.IntRange(0, 3).Draw(d.t, "condition with a subquery") {
 	case 0:
-		return "NOT EXISTS (SELECT FROM " + from + " WHERE " + inner.condition(inner.aliases, d.aliases) + ")"
+		return "NOT EXISTS (SELECT FROM " + from + " WHERE " + inner.conditions(inner.aliases, d.aliases) + ")"
 	case 1:
 		return d.number(d.aliases) + d.one(" IN", " NOT IN") + " (SELECT " + inner.number(inner.aliases) + " FROM " + from + ")"
 	case 2:
-		return d.number(d.aliases) + " = (SELECT max(" + inner.number(inner.aliases) + ") FROM " + from + " WHERE " + inner.condition(inner.aliases, d.aliases) + ")"
+		return d.number(d.aliases) + " = (SELECT max(" + inner.number(inner.aliases) + ") FROM " + from + " WHERE " + inner.conditions(inner.aliases, d.aliases) + ")"
 	default:
-		return "EXISTS (SELECT FROM " + from + " WHERE " + inner.condition(inner.aliases, d.aliases) + ")"
+		return "EXISTS (SELECT FROM " + from + " WHERE " + inner.conditions(inner.aliases, d.aliases) + ")"
 	}
 }
 
@@ -193,7 +200,7 @@ func anyMembers(t *rapid.T) string {
 	if d.chance(40, "where") {
 		where = " WHERE (" + d.condition(d.aliases, d.aliases) + ")"
 	}
-	if d.chance(25, "subquery in WHERE") {
+	if d.chance(40, "subquery in WHERE") {
 		where += map[bool]string{true: " WHERE ", false: " AND "}[where == ""] + d.subquery(0)
 	}
 	org, key := d.number(d.aliases), d.number(d.aliases)
@@ -211,7 +218,7 @@ func anyMembers(t *rapid.T) string {
 	if d.chance(30, "subquery as a field") {
 		inner := d.inside()
 		sub := inner.from(1)
-		all += " || coalesce((SELECT string_agg(" + inner.aliases[0] + ".v, ',' ORDER BY " + inner.aliases[0] + ".v) FROM " + sub + " WHERE " + inner.condition(inner.aliases, d.aliases) + "), '')"
+		all += " || coalesce((SELECT string_agg(" + inner.aliases[0] + ".v, ',' ORDER BY " + inner.aliases[0] + ".v) FROM " + sub + " WHERE " + inner.conditions(inner.aliases, d.aliases) + "), '')"
 	}
 	// one row a key, whatever was joined
 	return "SELECT " + org + " AS organization_external_id, " + key + " AS external_id, string_agg(DISTINCT " + all + ", ';' ORDER BY " + all + ") AS email_address FROM " + from + where + " GROUP BY 1, 2"
@@ -264,7 +271,7 @@ func TestDerivedRoutesMissNothing(t *testing.T) {
 		w.legacyOnly(`DELETE FROM a`, `DELETE FROM b`, `DELETE FROM c`, `DELETE FROM d`)
 		w.legacyOnly(rapid.SliceOfN(rapid.Custom(anyChange), 6, 24).Draw(rt, "rows")...)
 		w.fill(touchInfo{})
-		for range rapid.IntRange(1, 3).Draw(rt, "fills") {
+		for range rapid.IntRange(2, 6).Draw(rt, "fills") {
 			w.exec(`TRUNCATE backstitch.touched, backstitch.sweeps`)
 			before := w.states(fmt.Sprintf(memberTruth, sql))
 			var changes []string

@@ -59,7 +59,7 @@ type CompiledRoute struct {
 	Keys    []string          // the key columns that it yields, in the kind's order
 	Columns map[string]string // key column -> column of the row
 	Select  string
-	// Derived: nobody wrote it (decision 0021).
+	// Derived: nobody wrote it (decision 0022).
 	Derived bool
 }
 

@@ -39,15 +39,38 @@ func (w *world) states(sql string) map[consumers.Key]string {
 // revision grows exactly when its state changes (invariants 3, 5).
 func TestFollowingEqualsEvaluatingAnew(t *testing.T) {
 	t.Parallel()
-	organizations, members := teamsMappings()
+	organizations, members := rolesMappings()
+	followingEquals(t, organizations, members)
+}
+
+// The same, and nobody wrote a route.
+func TestFollowingDerivedRoutes(t *testing.T) {
+	t.Parallel()
+	organizations, members := rolesMappings()
+	organizations.Routes, members.Routes = nil, nil
+	followingEquals(t, organizations, members)
+}
+
+func rolesMappings() (organizations, members consumers.Mapping) {
+	organizations, members = teamsMappings()
 	members.Select = `SELECT m.team_id AS organization_external_id, m.user_id AS external_id, u.email AS email_address, u.name,
 			array_agg(coalesce(g.role, m.role) ORDER BY g.id) AS roles
 		FROM team_members m JOIN users u ON u.id = m.user_id LEFT JOIN grants g ON g.member_id = m.id
 		GROUP BY m.id, m.team_id, m.user_id, u.email, u.name`
 	members.Routes[public("grants")[0]] = consumers.Route{Select: `SELECT m.team_id AS organization_external_id, m.user_id AS external_id
 		FROM changed c JOIN team_members m ON m.id = c.member_id`}
+	return organizations, members
+}
+
+func followingEquals(t *testing.T, organizations, members consumers.Mapping) {
+	t.Helper()
 	w := newWorld(t, teamsDDL+`CREATE TABLE grants (id int PRIMARY KEY, member_id int, role text); CREATE INDEX ON grants (member_id);
 		CREATE UNIQUE INDEX pair ON team_members (team_id, user_id)`, public("teams", "users", "team_members", "grants"), organizations, members)
+	for _, m := range w.plan.Mappings {
+		if len(m.Routes) != len(m.Reads) {
+			t.Fatalf("the mapping of %ss has the routes %v", m.Kind, said(&m))
+		}
+	}
 	w.load()
 	truth := fmt.Sprintf(truth, w.plan.Mapping(consumers.Organization).Select, w.plan.Mapping(consumers.Member).Select)
 	enough := time.Now().Add(15 * time.Second) // a run is as long as the machine is slow

@@ -4,7 +4,7 @@
 // A derived route names every entity that the change of a row can touch, and perhaps
 // others, whose evaluation then finds nothing. It follows equalities of columns
 // that hold in every row of the result, and drops every other condition. What cannot
-// be followed that way gets no route, and is swept (decision 0021).
+// be followed that way gets no route, and is swept (decision 0022).
 package derive
 
 import (
