@@ -2,11 +2,13 @@ package transform
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/backstitch/backstitch/consumers"
+	"github.com/backstitch/backstitch/schemas"
 )
 
 const derivedDDL = teamsDDL + `
@@ -92,6 +94,11 @@ func TestDerivedRoutes(t *testing.T) {
 			},
 		},
 		{
+			"names like the tree's own", `SELECT ":relid 1".team_id AS org, "}{VAR \".id AS external_id, 'x' AS email_address
+				FROM team_members ":relid 1" JOIN users "}{VAR \" ON "}{VAR \".id = ":relid 1".user_id`,
+			map[string]string{"users": "external_id: id", "team_members": "external_id: user_id org: team_id"},
+		},
+		{
 			"a table twice", `SELECT c.parent_id AS org, c.id AS external_id, 'x' AS email_address FROM parents c JOIN parents p ON p.id = c.parent_id`,
 			map[string]string{"parents": "SELECT c.parent_id AS org, c.id AS external_id FROM changed c\nUNION ALL SELECT p.id AS org, c.id AS external_id FROM changed p JOIN parents c ON p.id = c.parent_id"},
 		},
@@ -163,6 +170,49 @@ func TestDerivedRoutes(t *testing.T) {
 		}
 		if got := said(plan.Mapping(consumers.Member)); !maps.Equal(got, c.want) {
 			t.Errorf("%s:\n got %q\nwant %q", c.name, got, c.want)
+		}
+	}
+}
+
+// A written route is taken, and the word sweep too; what was derived is kept with the
+// catalogue, and is no part of what the mapping says.
+func TestDerivedRoutesAreKept(t *testing.T) {
+	t.Parallel()
+	organizations, members := teamsMappings()
+	w := newWorld(t, teamsDDL, teamsTables, organizations, members)
+	written := w.plan
+	compiled := func(edit func()) *Plan {
+		edit()
+		plan, err := compileOn(w.ctx, w.pool, teamsTables, organizations, members)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return plan
+	}
+	swept := compiled(func() {
+		members.Routes = map[schemas.Table]consumers.Route{teamsTables[1]: {Sweep: true}, teamsTables[2]: {Columns: map[string]string{"organization_external_id": "team_id"}}}
+	})
+	if got, want := said(swept.Mapping(consumers.Member)), map[string]string{"users": "swept: as is written", "team_members": "org: team_id"}; !maps.Equal(got, want) {
+		t.Errorf("routes are %q, want %q", got, want)
+	}
+	derived := compiled(func() { members.Routes = nil })
+	if !maps.Equal(said(derived.Mapping(consumers.Member)), said(written.Mapping(consumers.Member))) {
+		t.Errorf("derived are %q", said(derived.Mapping(consumers.Member)))
+	}
+	if derived.Digest() == written.Digest() {
+		t.Error("what somebody wrote is no part of the digest")
+	}
+	for _, plan := range []*Plan{swept, derived} {
+		content, err := (&Catalogue{Plan: plan}).encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var kept Catalogue
+		if err := kept.decode(content); err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(kept.Plan.Mappings, plan.Mappings) || kept.Plan.Digest() != plan.Digest() {
+			t.Errorf("kept is %+v, want %+v", kept.Plan.Mappings, plan.Mappings)
 		}
 	}
 }
