@@ -141,7 +141,7 @@ func (m *migration) write(name, content string) {
 // local puts this test's servers and name into a file that reads them from the environment.
 func (m *migration) local(yaml string) string {
 	return strings.NewReplacer(
-		"name: "+m.name+"\n", "name: "+m.world.Prefix+"\n",
+		"name: "+m.name+"\n", "name: "+m.world.Prefix+"\n", "source:\n", "source:\n  heartbeat: 1s\n",
 		"${LEGACY_DATABASE_URL}", m.world.Legacy, "${LEDGER_DATABASE_URL}", m.world.Ledger, "${KAFKA_BROKERS}", strings.Join(m.world.Brokers, `", "`),
 		"${SCHEMA_REGISTRY_URL}", m.world.Registry, "${STYTCH_PROJECT_ID}", harness.ProjectID, "${STYTCH_SECRET}", harness.Secret, "${STYTCH_URL}", m.world.StytchURL,
 	).Replace(yaml)
