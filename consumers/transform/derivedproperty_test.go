@@ -20,12 +20,13 @@ type drawing struct {
 	t       *rapid.T
 	aliases []string // in scope, with columns id, k, l, v
 	tables  *int     // named so far
+	plain   bool     // tables and equalities alone: what matters is which side of a join may be absent
 }
 
 // enoughTables bounds what a mapping joins, and so how long one takes.
 const enoughTables = 5
 
-func (d *drawing) inside() *drawing { return &drawing{t: d.t, tables: d.tables} }
+func (d *drawing) inside() *drawing { return &drawing{t: d.t, tables: d.tables, plain: d.plain} }
 
 func (d *drawing) one(of ...string) string { return rapid.SampledFrom(of).Draw(d.t, "one") }
 
@@ -46,6 +47,9 @@ func (d *drawing) number(of []string) string {
 // and what looks like them.
 func (d *drawing) condition(left, right []string) string {
 	a, b := d.number(left), d.number(right)
+	if d.plain {
+		return a + " = " + b
+	}
 	switch rapid.IntRange(0, 24).Draw(d.t, "condition") {
 	case 0:
 		return a + " = " + b + " OR " + d.number(left) + " IS NULL"
@@ -84,7 +88,7 @@ func (d *drawing) from(depth int) string {
 			break
 		}
 		before := len(d.aliases)
-		lateral := d.chance(15, "lateral")
+		lateral := !d.plain && d.chance(15, "lateral")
 		var right string
 		if lateral {
 			right = d.lateral(depth)
@@ -106,7 +110,10 @@ func (d *drawing) from(depth int) string {
 			join = "LEFT JOIN"
 		}
 		on := d.conditions(fresh, left)
-		if d.chance(10, "subquery in ON") {
+		if join == "JOIN" && d.chance(40, "cross join") {
+			on = "true" // what else ties the two together may not have to be there
+		}
+		if !d.plain && d.chance(10, "subquery in ON") {
 			on = "(" + on + ") AND " + d.subquery(depth)
 		}
 		item = item + " " + join + " " + right + " ON " + on
@@ -118,7 +125,7 @@ func (d *drawing) table() string { return d.one("a", "b", "c", "d") }
 
 // item is a table, or a subquery that stands for one.
 func (d *drawing) item(depth int) string {
-	if depth >= 2 || *d.tables >= enoughTables || d.chance(70, "table") {
+	if d.plain || depth >= 2 || *d.tables >= enoughTables || d.chance(80, "table") {
 		alias := d.alias()
 		d.aliases = append(d.aliases, alias)
 		return d.table() + " " + alias
@@ -194,13 +201,13 @@ func (d *drawing) subquery(depth int) string {
 
 // anyMembers draws a mapping of members whose fields depend on every table it names.
 func anyMembers(t *rapid.T) string {
-	d := &drawing{t: t, tables: new(int)}
+	d := &drawing{t: t, tables: new(int), plain: rapid.Bool().Draw(t, "plain")}
 	from := d.from(0)
 	where := ""
 	if d.chance(40, "where") {
 		where = " WHERE (" + d.condition(d.aliases, d.aliases) + ")"
 	}
-	if d.chance(40, "subquery in WHERE") {
+	if d.chance(30, "subquery in WHERE") {
 		where += map[bool]string{true: " WHERE ", false: " AND "}[where == ""] + d.subquery(0)
 	}
 	org, key := d.number(d.aliases), d.number(d.aliases)
@@ -215,7 +222,7 @@ func anyMembers(t *rapid.T) string {
 		z = append(z, a+".v", a+".id")
 	}
 	all := "concat_ws(',', " + strings.Join(z, ", ") + ")"
-	if d.chance(30, "subquery as a field") {
+	if d.chance(15, "subquery as a field") {
 		inner := d.inside()
 		sub := inner.from(1)
 		all += " || coalesce((SELECT string_agg(" + inner.aliases[0] + ".v, ',' ORDER BY " + inner.aliases[0] + ".v) FROM " + sub + " WHERE " + inner.conditions(inner.aliases, d.aliases) + "), '')"
