@@ -3,7 +3,7 @@ package legacy_test
 var betterAuth = fixture{
 	name: "betterauth", schema: "betterauth", tenant: "organization", user: `"user"`, membership: "member",
 	roles:    []string{"admin", "member", "owner"},
-	foreseen: []string{"mapping.duplicate_key", "mapping.hashes", "mapping.unverified"},
+	foreseen: []string{"mapping.duplicate_key", "mapping.invalid_slug", "mapping.hashes", "mapping.unverified"},
 	before: state{
 		traps: []trap{
 			{"several roles in one text", "t1/v1", "roles", "[admin owner]"},

@@ -3,7 +3,7 @@ package legacy_test
 var calcom = fixture{
 	name: "calcom", schema: "calcom", tenant: `"Team"`, user: "users", membership: `"Membership"`,
 	roles:    []string{"admin", "member", "owner"},
-	foreseen: []string{"mapping.shared_email", "mapping.unverified"},
+	foreseen: []string{"mapping.shared_slug", "mapping.shared_email", "mapping.unverified"},
 	before: state{
 		traps: []trap{
 			{"a team below is no organization", "201", "", gone},

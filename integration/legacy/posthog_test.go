@@ -9,7 +9,7 @@ const (
 var posthog = fixture{
 	name: "posthog", schema: "posthog", tenant: "posthog_organization", user: "posthog_user", membership: "posthog_organizationmembership",
 	roles:    []string{"admin", "member", "owner"},
-	foreseen: []string{"mapping.shared_email", "mapping.unverified"},
+	foreseen: []string{"mapping.invalid_slug", "mapping.shared_email", "mapping.unverified"},
 	before: state{
 		traps: []trap{
 			{"15 is the owner", posthogTraps + "/2001", "roles", "[owner]"},

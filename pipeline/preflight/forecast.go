@@ -133,6 +133,8 @@ func (c *check) entities(ctx context.Context, m *transform.CompiledMapping) (int
 	if m.Kind == consumers.Member {
 		entities -= c.homeless(ctx, m, keys, isWhole)
 		c.emails(ctx, m)
+	} else {
+		c.slugs(ctx, m)
 	}
 	// The counts above need no column but the key: this one evaluates every column
 	// of every row, as a run will.
