@@ -72,10 +72,11 @@ func (e *evaluator) abandon(ctx context.Context) {
 }
 
 // finished logs an audit that failed: it is due again, and following goes on. One
-// that was interrupted says nothing.
+// that was interrupted says nothing. Who asked is answered last, and finds it in the
+// status.
 func (e *evaluator) finished(ctx context.Context, a *audit, err error) {
 	e.busy.Store(false)
-	e.answer(ctx, a, err)
+	defer e.answer(ctx, a, err)
 	switch {
 	case err == nil:
 		e.metrics.audits.WithLabelValues(a.cause, "done").Inc()
