@@ -93,11 +93,11 @@ func (e *evaluator) whole(ctx context.Context, tx pgx.Tx, see seeChunk) (all Dif
 	return all, nil
 }
 
-// seeChunk looks at a chunk that was compared.
-type seeChunk func(ctx context.Context, tx pgx.Tx, m *CompiledMapping) error
+// seeChunk looks at a chunk of n entities that was compared.
+type seeChunk func(ctx context.Context, tx pgx.Tx, m *CompiledMapping, n int64) error
 
 // onlyCount looks at nothing: the numbers of outcomes are enough.
-func onlyCount(context.Context, pgx.Tx, *CompiledMapping) error { return nil }
+func onlyCount(context.Context, pgx.Tx, *CompiledMapping, int64) error { return nil }
 
 func (e *evaluator) wholeKind(ctx context.Context, tx pgx.Tx, m *CompiledMapping, all *Difference, see seeChunk) error {
 	if _, err := e.listOrganizations(ctx, tx, m); err != nil {
@@ -118,10 +118,11 @@ func (e *evaluator) wholeKind(ctx context.Context, tx pgx.Tx, m *CompiledMapping
 		if err := e.compareTaken(ctx, tx, m, part, all); err != nil {
 			return err
 		}
-		if err := see(ctx, tx, m); err != nil {
+		compared := all.Entities - before
+		if err := see(ctx, tx, m, compared); err != nil {
 			return err
 		}
-		size = nextChunk(size, all.Entities-before)
+		size = nextChunk(size, compared)
 	}
 }
 

@@ -130,12 +130,8 @@ func (f *Foreseen) look(ctx context.Context, tx pgx.Tx, e *evaluator, d *Foresee
 		return err
 	}
 	entities := map[consumers.Kind]int64{}
-	_, err = e.whole(ctx, tx, func(ctx context.Context, tx pgx.Tx, m *CompiledMapping) error {
-		var all int64
-		if err := tx.QueryRow(ctx, "SELECT count(*) FROM ("+e.outcomesSQL(m)+") o", m.Kind).Scan(&all); err != nil {
-			return err
-		}
-		entities[m.Kind] += all
+	_, err = e.whole(ctx, tx, func(ctx context.Context, tx pgx.Tx, m *CompiledMapping, n int64) error {
+		entities[m.Kind] += n
 		_, err := tx.Exec(ctx, e.foreseenSQL(m), m.Kind)
 		return err
 	})

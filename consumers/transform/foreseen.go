@@ -32,12 +32,7 @@ func (f *Foreseen) gather(ctx context.Context, tx pgx.Tx, d *ForeseeDeps, entiti
 	}
 	rows, err := tx.Query(ctx, `SELECT kind, org_key, key, desired::text FROM pg_temp.backstitch_foreseen
 		WHERE outcome IN ('change', 'appear', '`+outcomeRenamed+`') AND desired IS NOT NULL ORDER BY kind DESC, org_key, key LIMIT $1`, d.Changes)
-	if err != nil {
-		return err
-	}
-	f.Changes, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Changed, err error) {
-		return c, row.Scan(&c.Key.Kind, &c.Key.Organization, &c.Key.Entity, &c.Desired)
-	})
+	f.Changes, err = collectChanged(rows, err)
 	return err
 }
 

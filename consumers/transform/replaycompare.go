@@ -142,14 +142,19 @@ type Changed struct {
 func (r *Replay) Changes(ctx context.Context, limit int) ([]Changed, error) {
 	rows, err := r.conn.Query(ctx, `SELECT kind, org_key, key, desired::text FROM pg_temp.backstitch_compared
 		WHERE outcome IN ('change', 'appear') AND desired IS NOT NULL LIMIT $1`, limit)
-	if err == nil {
-		var list []Changed
-		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Changed, err error) {
-			return c, row.Scan(&c.Key.Kind, &c.Key.Organization, &c.Key.Entity, &c.Desired)
-		})
-		if err == nil {
-			return list, nil
-		}
+	list, err := collectChanged(rows, err)
+	if err != nil {
+		return nil, fmt.Errorf("list what a replay changes: %w", redact.SQLError(err))
 	}
-	return nil, fmt.Errorf("list what a replay changes: %w", redact.SQLError(err))
+	return list, nil
+}
+
+// collectChanged reads rows of kind, org_key, key and desired.
+func collectChanged(rows pgx.Rows, err error) ([]Changed, error) {
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (c Changed, err error) {
+		return c, row.Scan(&c.Key.Kind, &c.Key.Organization, &c.Key.Entity, &c.Desired)
+	})
 }
