@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/backstitch/backstitch/consumers/stytch"
 	"github.com/backstitch/backstitch/consumers/stytch/hash"
 	"github.com/backstitch/backstitch/producers"
 )
@@ -146,8 +147,7 @@ func (p *Proposal) countMemberships(ctx context.Context, s *session, err *error,
 	}
 }
 
-// countSlugs counts by Stytch's rule: 2 to 128 of letters, digits, '-', '.', '_', '~',
-// at least one of them a letter or digit, unique in the project.
+// countSlugs counts by Stytch's rule, and those that are not unique in the project.
 func (p *Proposal) countSlugs(ctx context.Context, s *session, err *error, t *Table) {
 	slug := t.slug()
 	if slug == nil {
@@ -155,7 +155,7 @@ func (p *Proposal) countSlugs(ctx context.Context, s *session, err *error, t *Ta
 	}
 	col := "t." + slug.SQLName + "::text"
 	where := append(t.filters("t"), filter{sql: col + " IS NOT NULL"})
-	bad := filter{sql: "(" + col + " !~ '^[A-Za-z0-9._~-]{2,128}$' OR " + col + " !~ '[A-Za-z0-9]')"}
+	bad := filter{sql: stytch.RefusedSlug(col)}
 	p.figure(ctx, s, err, &p.Figures.BadSlugs, "SELECT count(*) FROM "+t.SQL()+" t"+conditions(append(slices.Clone(where), bad)))
 	p.figure(ctx, s, err, &p.Figures.SharedSlugs, "SELECT coalesce(sum(n - 1), 0)::bigint FROM (SELECT count(*) AS n FROM "+t.SQL()+" t"+conditions(where)+
 		" GROUP BY "+col+" HAVING count(*) > 1) x")

@@ -3,20 +3,19 @@ package preflight
 import (
 	"context"
 
+	"github.com/backstitch/backstitch/consumers/stytch"
 	"github.com/backstitch/backstitch/consumers/transform"
 )
 
-// slugs counts organizations that Stytch cannot hold under their slug: 2 to 128
-// letters, digits, '-', '.', '_' and '~', at least one of them a letter or digit
-// (Stytch's API reference), and unique in the project. One without a slug gets
-// Stytch's own.
+// slugs counts organizations that Stytch cannot hold under their slug: it refuses some,
+// and keeps them unique in the project. One without a slug gets Stytch's own.
 func (c *check) slugs(ctx context.Context, m *transform.CompiledMapping) {
 	if !returns(m, "organization_slug") {
 		return
 	}
 	var refused, shared int64
 	err := c.count(ctx, `SELECT coalesce(sum(n) FILTER (WHERE refused), 0), coalesce(sum(n - 1) FILTER (WHERE NOT refused), 0)
-		FROM (SELECT slug !~ '^[A-Za-z0-9._~-]{2,128}$' OR slug !~ '[A-Za-z0-9]' AS refused, count(*) AS n
+		FROM (SELECT `+stytch.RefusedSlug("slug")+` AS refused, count(*) AS n
 		      FROM (SELECT q.organization_slug::text AS slug FROM `+from(m)+` WHERE q.organization_external_id IS NOT NULL) s
 		      WHERE slug IS NOT NULL GROUP BY slug) g`, &refused, &shared)
 	if err != nil {
