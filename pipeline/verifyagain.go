@@ -7,6 +7,7 @@ import (
 
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/consumers/verify"
+	"github.com/backstitch/backstitch/internal/stage"
 )
 
 // verifyLook is how often it is asked whether the next verification is due.
@@ -20,15 +21,8 @@ func (p *Pipeline) verifyAgain(ctx context.Context, stopping <-chan struct{}) er
 		<-stopping
 		return nil
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-stopping:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	ctx, end := stage.Until(ctx, stopping)
+	defer end()
 	tick := time.NewTicker(min(verifyLook, p.cfg.Verify.Every))
 	defer tick.Stop()
 	said := ""

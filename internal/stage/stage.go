@@ -100,3 +100,21 @@ func (s *Stage) Err() error {
 	}
 	return s.mu.err
 }
+
+// Until is a context that ends with ctx or when stopping is closed, for a run that has
+// nothing to drain. end frees it.
+func Until(ctx context.Context, stopping <-chan struct{}) (until context.Context, end context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		select {
+		case <-stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() {
+		cancel()
+		watching.Wait()
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/backstitch/backstitch/internal/stage"
 )
 
 // every is the distance of two looks that nobody asks for: they keep the metrics.
@@ -31,23 +33,14 @@ func NewPoller(reader *Reader) *Poller {
 
 // Run looks until stopping is closed or ctx ends: the body of a stage.
 func (p *Poller) Run(ctx context.Context, stopping <-chan struct{}) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-stopping:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	ctx, end := stage.Until(ctx, stopping)
+	defer end()
 	defer p.close()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		p.Latest(ctx, every/2)
 		select {
-		case <-stopping:
-			return nil
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
