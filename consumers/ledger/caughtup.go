@@ -20,7 +20,9 @@ const CountLimit = 10_000
 type Progress struct {
 	// Evaluated: the mapping was evaluated at or past the position.
 	Evaluated bool `json:"evaluated"`
-	// Waiting entities are neither applied nor waiting for a person.
+	// Waiting entities are neither applied nor waiting for a person only: those, too,
+	// that are set aside and whose turn has come again (a value became free, a consent
+	// was given), which Parked, Awaiting or Blocked counts as well.
 	Waiting int64 `json:"waiting"`
 	// Parked, Awaiting, Blocked and Released entities end a run all the same; the
 	// first three make its exit code 3.
@@ -93,16 +95,19 @@ func (e Evaluated) Progress(ctx context.Context, q Querier, lsn schemas.LSN, org
 
 // Both counts stop at $2 entities of a status. That of all goes through
 // entities_not_current, a part of which is ordered by LSN for each status and
-// reason; that of an organization reads no other's entities.
+// reason, and through what is due of each partition; that of an organization reads
+// no other's entities.
 const (
+	asideDueSQL = `e.status IN ('parked', 'awaiting_consent', 'blocked') AND e.due_at <= now()`
 	countAllSQL = `SELECT s.status, c.n FROM unnest(ARRAY['pending', 'deferred', 'parked', 'awaiting_consent', 'blocked', 'released']) s (status),
 		LATERAL (SELECT count(*) AS n FROM (SELECT FROM backstitch.entities e
-			WHERE e.status = s.status AND e.status <> 'current' AND e.commit_lsn <= $1 LIMIT $2) e) c`
-	countOrganizationSQL = `SELECT s.status, c.n FROM unnest(ARRAY['pending', 'deferred', 'parked', 'awaiting_consent', 'blocked', 'released']) s (status),
-		LATERAL (SELECT least(count(*), $2) AS n FROM mine e WHERE e.status = s.status) c`
-	organizationSQL = `WITH mine AS MATERIALIZED (SELECT e.status FROM backstitch.entities e
+			WHERE e.status = s.status AND e.status <> 'current' AND e.commit_lsn <= $1 LIMIT $2) e) c
+		UNION ALL SELECT 'due', count(*) FROM (SELECT FROM backstitch.leases l, backstitch.entities e
+			WHERE e.partition = l.partition AND e.commit_lsn <= $1 AND ` + asideDueSQL + ` LIMIT $2) e`
+	organizationSQL = `WITH mine AS MATERIALIZED (SELECT e.status, e.due_at FROM backstitch.entities e
 			WHERE e.kind IN ('organization', 'member') AND e.org_key = $3 AND e.status <> 'current' AND e.commit_lsn <= $1)
-		` + countOrganizationSQL
+		SELECT e.status, least(count(*), $2) FROM mine e GROUP BY e.status
+		UNION ALL SELECT 'due', least(count(*), $2) FROM mine e WHERE ` + asideDueSQL
 )
 
 func (p *Progress) count(ctx context.Context, q Querier, upTo int64, organization string, limit int64) error {
@@ -119,7 +124,7 @@ func (p *Progress) count(ctx context.Context, q Querier, upTo int64, organizatio
 	var n int64
 	_, err = pgx.ForEachRow(rows, []any{&status, &n}, func() error {
 		switch status {
-		case "pending", "deferred":
+		case "pending", "deferred", "due":
 			p.Waiting += n
 		case "parked":
 			p.Parked = n

@@ -164,6 +164,7 @@ func TestCaughtUp(t *testing.T) { // hazards A19, A23
 		}
 	}
 	check(100, ledger.Progress{}, false) // nothing was ever evaluated
+	exec("INSERT INTO backstitch.leases (partition, owner, term) VALUES (0, 'i', 1)")
 	exec("INSERT INTO backstitch.transform (prefix, evaluated_commit_lsn, evaluated_end_lsn) VALUES ('p', 90, 99)")
 	check(100, ledger.Progress{}, false)
 	exec("UPDATE backstitch.transform SET evaluated_end_lsn = 100")
@@ -177,6 +178,14 @@ func TestCaughtUp(t *testing.T) { // hazards A19, A23
 	}
 	check(100, ledger.Progress{Evaluated: true, Waiting: 2, Parked: 1, Awaiting: 1, Blocked: 1, Released: 1}, false)
 	exec("UPDATE backstitch.entities SET status = 'current' WHERE status IN ('pending', 'deferred') AND commit_lsn = 100")
+	check(100, ledger.Progress{Evaluated: true, Parked: 1, Awaiting: 1, Blocked: 1, Released: 1}, true)
+	// set aside, but its turn has come again: a run must not end before it (hazard A4)
+	due := func(at string) {
+		exec("UPDATE backstitch.entities SET due_at = now() + $1::interval WHERE status IN ('parked', 'awaiting_consent', 'blocked')", at)
+	}
+	due("-1 ms")
+	check(100, ledger.Progress{Evaluated: true, Waiting: 3, Parked: 1, Awaiting: 1, Blocked: 1, Released: 1}, false)
+	due("1 hour")
 	check(100, ledger.Progress{Evaluated: true, Parked: 1, Awaiting: 1, Blocked: 1, Released: 1}, true)
 	// what a whole evaluation found was there before, wherever the evaluation stood
 	exec("INSERT INTO backstitch.passes (cause, digest, epoch, commit_lsn) VALUES ('audit', 'd', 1, 101)")
