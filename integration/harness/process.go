@@ -15,18 +15,25 @@ import (
 
 // Process is a running backstitch.
 type Process struct {
-	cmd  *exec.Cmd
-	out  *lockedBuffer // standard output
-	log  *lockedBuffer // both outputs
-	done chan struct{}
-	err  error
+	cmd         *exec.Cmd
+	out, errOut *lockedBuffer
+	log         *lockedBuffer // both outputs
+	done        chan struct{}
+	err         error
 }
 
 // Start runs the binary with arguments, in a process that the test can kill.
 func (w *World) Start(tb testing.TB, args ...string) *Process {
 	tb.Helper()
-	p := &Process{cmd: exec.Command(Binary(tb), args...), out: &lockedBuffer{}, log: &lockedBuffer{}, done: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = io.MultiWriter(p.out, p.log), p.log
+	return Launch(tb, exec.Command(Binary(tb), args...))
+}
+
+// Launch starts a command of the binary, which has its folder and environment set
+// where they matter, in a process that the test can kill.
+func Launch(tb testing.TB, cmd *exec.Cmd) *Process {
+	tb.Helper()
+	p := &Process{cmd: cmd, out: &lockedBuffer{}, errOut: &lockedBuffer{}, log: &lockedBuffer{}, done: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = io.MultiWriter(p.out, p.log), io.MultiWriter(p.errOut, p.log)
 	if err := p.cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
@@ -38,7 +45,7 @@ func (w *World) Start(tb testing.TB, args ...string) *Process {
 		p.Signal(syscall.SIGKILL)
 		<-p.done
 		if tb.Failed() {
-			tb.Logf("backstitch %s:\n%s", strings.Join(args, " "), p.log.Tail(8000))
+			tb.Logf("backstitch %s:\n%s", strings.Join(cmd.Args[1:], " "), p.log.Tail(8000))
 		}
 	})
 	return p
@@ -113,6 +120,12 @@ func (p *Process) Live(tb testing.TB, d time.Duration) {
 
 // Log is what the process has printed.
 func (p *Process) Log() string { return p.log.String() }
+
+// Streams are what the process has printed, standard output and error apart.
+func (p *Process) Streams() (out, errOut string) { return p.out.String(), p.errOut.String() }
+
+// Args are the arguments that the process was started with.
+func (p *Process) Args() []string { return p.cmd.Args[1:] }
 
 // AdminURL waits until a run has said where its status page is.
 func (p *Process) AdminURL(tb testing.TB) string {

@@ -1,0 +1,41 @@
+package script
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/backstitch/backstitch/integration/harness"
+	"github.com/backstitch/backstitch/integration/testenv"
+)
+
+var update = flag.Bool("update", false, "write what the commands print into the scripts")
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// Every command: its output, where it goes, and its exit code.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	binary := harness.Binary(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                filepath.Join("testdata", "script"),
+		UpdateScripts:      *update,
+		RequireUniqueNames: true,
+		Cmds:               commands,
+		Setup: func(env *testscript.Env) error {
+			tb, ok := env.T().(testing.TB)
+			if !ok {
+				t.Fatal("testscript has another T than testing's")
+			}
+			env.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+env.Getenv("PATH"))
+			for _, name := range []string{"BACKSTITCH_POSTGRES_BIN", "GOCOVERDIR"} {
+				env.Setenv(name, os.Getenv(name))
+			}
+			env.Values[stageKey{}] = &stage{TB: tb, dir: env.WorkDir, variables: env.Vars, processes: map[string]*harness.Process{}}
+			return nil
+		},
+	})
+}
