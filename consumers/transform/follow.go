@@ -257,7 +257,7 @@ func (o *owner) assign(c *schemas.Checkpoint) error {
 			return holdRecreated(t.topic) // hazard S22
 		}
 		if n := o.reader.partitions(t.topic); n == 0 && len(known.Ends) > 0 {
-			o.reader.assign(t, len(known.Ends), o.state.next)
+			o.reader.assign(t, known.ID, len(known.Ends), o.state.next)
 		} else if n != len(known.Ends) {
 			return stage.Hold(fixRebuild, "topic %s had %d partitions and is now said to have %d: keys may lie in two of them", t.topic, n, len(known.Ends)) // hazard S22
 		}

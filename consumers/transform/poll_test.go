@@ -37,7 +37,7 @@ func TestAPollBesideAFill(t *testing.T) {
 	defer r.close()
 	table := &mirrorTable{table: rel.Table, topic: "t.public.docs", columns: []string{"id", "name"}, types: []string{"integer", "text"}, keys: 1}
 	tp := topicPartition{table.topic, 0}
-	r.assign(table, 1, map[topicPartition]int64{})
+	r.assign(table, "", 1, map[topicPartition]int64{})
 
 	const polls, each = 200, 20
 	record := func(offset int) *kgo.Record {

@@ -8,9 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/backstitch/backstitch/internal/stage"
 	"github.com/backstitch/backstitch/schemas"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -27,6 +25,7 @@ const pollRecords = 2000
 type reader struct {
 	client      *kgo.Client
 	checkpoints string
+	from        int64 // the first offset of the checkpoints that is read
 	readBytes   int
 	decoder     *decoder
 	log         *slog.Logger
@@ -41,13 +40,18 @@ type reader struct {
 		settled bool
 		parts   map[topicPartition]*part
 		tables  map[string]*tableFeed // by topic
+		ids     map[string]string     // the id of each topic that is read, "" while it is not known
 		err     error
 	}
 }
 
 func newReader(opts []kgo.Opt, prefix string, from int64, readBytes int, schema schemaSource, log *slog.Logger) (*reader, error) {
-	r := &reader{checkpoints: schemas.CheckpointsTopic(prefix), readBytes: readBytes, decoder: newDecoder(schema), log: log, wake: make(chan struct{}, 1)}
+	r := &reader{
+		checkpoints: schemas.CheckpointsTopic(prefix), from: from, readBytes: readBytes,
+		decoder: newDecoder(schema), log: log, wake: make(chan struct{}, 1),
+	}
 	r.mu.head = from
+	r.mu.ids = map[string]string{}
 	r.mu.parts = map[topicPartition]*part{}
 	r.mu.tables = map[string]*tableFeed{}
 	client, err := kgo.NewClient(append(append([]kgo.Opt{}, opts...),
@@ -75,8 +79,8 @@ func startAt(next int64) kgo.Offset {
 	return kgo.NewOffset().At(next)
 }
 
-// assign adds a table's topic, each partition from its next offset on.
-func (r *reader) assign(t *mirrorTable, partitions int, next map[topicPartition]int64) {
+// assign adds a table's topic, known by its id, each partition from its next offset on.
+func (r *reader) assign(t *mirrorTable, id string, partitions int, next map[topicPartition]int64) {
 	offsets := make(map[int32]kgo.Offset, partitions)
 	feed := &tableFeed{table: t}
 	r.mu.Lock()
@@ -88,6 +92,7 @@ func (r *reader) assign(t *mirrorTable, partitions int, next map[topicPartition]
 		offsets[p] = startAt(next[tp])
 	}
 	r.mu.tables[t.topic] = feed
+	r.mu.ids[t.topic] = id
 	r.mu.Unlock()
 	r.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{t.topic: offsets})
 }
@@ -120,7 +125,7 @@ func (r *reader) poll(ctx context.Context) error {
 			return errors.New("the reader's Kafka client was closed")
 		}
 		for _, e := range fetches.Errors() {
-			if err := r.fetchError(e); err != nil {
+			if err := r.fetchError(ctx, e); err != nil {
 				return err
 			}
 		}
@@ -135,31 +140,6 @@ func (r *reader) poll(ctx context.Context) error {
 		}
 		r.signal()
 	}
-}
-
-// fetchError tells what heals by itself from what a person must decide.
-func (r *reader) fetchError(e kgo.FetchError) error {
-	var lost *kgo.ErrDataLoss
-	switch {
-	case errors.Is(e.Err, kerr.OffsetOutOfRange), errors.As(e.Err, &lost): // hazard C10
-		return holdGone(e.Topic, e.Partition)
-	case errors.Is(e.Err, kerr.UnknownTopicID), errors.Is(e.Err, kerr.InconsistentTopicID): // hazard S22
-		return holdRecreated(e.Topic)
-	case errors.Is(e.Err, kerr.UnknownTopicOrPartition), kerr.IsRetriable(e.Err), kgo.IsRetryableBrokerErr(e.Err):
-		r.log.Debug("a fetch failed and is tried again", "topic", e.Topic, "partition", e.Partition, "error", e.Err)
-		return nil
-	}
-	return fmt.Errorf("read topic %s partition %d: %w", e.Topic, e.Partition, e.Err)
-}
-
-const fixRebuild = "Run `backstitch backfill --all`: it reads the source again under a new epoch, beside the old mirror, and asks before it deletes anything"
-
-func holdGone(topic string, partition int32) error {
-	return stage.Hold(fixRebuild, "the offset to go on from is gone from topic %s partition %d: changes, deletions among them, may be lost", topic, partition)
-}
-
-func holdRecreated(topic string) error {
-	return stage.Hold(fixRebuild, "topic %s was recreated since it was last read: its offsets mean something else now", topic)
 }
 
 func (r *reader) accept(ctx context.Context, p kgo.FetchTopicPartition) error {
