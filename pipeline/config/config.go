@@ -50,13 +50,16 @@ type Source struct {
 
 // Kafka is where the topics are.
 type Kafka struct {
-	Brokers      []string     `key:"brokers" required:"yes" doc:"Bootstrap brokers, host:port."`
+	Brokers      []string     `key:"brokers" required:"yes" unless:"embedded" doc:"Bootstrap brokers, host:port."`
 	TLS          KafkaTLS     `key:"tls" doc:"TLS to the brokers. Their certificates are always verified."`
 	SASL         SASL         `key:"sasl" doc:"How we authenticate to the brokers."`
-	Registry     string       `key:"registry" required:"yes" doc:"URL of a Confluent-compatible schema registry. Credentials in it are taken as registry_auth."`
+	Registry     string       `key:"registry" required:"yes" unless:"embedded" doc:"URL of a Confluent-compatible schema registry. Credentials in it are taken as registry_auth."`
 	RegistryAuth RegistryAuth `key:"registry_auth" doc:"Basic authentication to the registry."`
 	RegistryTLS  TLS          `key:"registry_tls" doc:"TLS to a registry whose URL is https, where the system's authorities do not suffice."`
 	Topics       Topics       `key:"topics" doc:"The topics' names and shape."`
+
+	Embedded       bool   `key:"embedded" default:"false" doc:"Run broker and registry inside backstitch run --until-caught-up, for small bases; in place of brokers and registry. kafka: embedded says the same in one word."`
+	RegistryListen string `key:"registry_listen" default:"127.0.0.1:0" doc:"Where the embedded registry listens, on this machine only. Port 0: any free one."`
 }
 
 // Topics are the topics' names and shape. Shape matters when a topic is created only.

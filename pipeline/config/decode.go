@@ -122,10 +122,16 @@ func (d *decoder) keys(n *ast.MappingNode, all []field, path string) {
 		}
 	}
 	for _, f := range known {
-		if f.tag.Get("required") != "" && !seen[f.key] {
+		if f.tag.Get("required") != "" && !seen[f.key] && !spared(f, known) {
 			d.problem(n.GetToken(), strings.TrimSuffix(f.tag.Get("doc"), "."), "%s is missing", f.path)
 		}
 	}
+}
+
+// spared: another key of the block is set, and stands in the place of a required one.
+func spared(f field, known []field) bool {
+	unless := f.tag.Get("unless")
+	return slices.ContainsFunc(known, func(o field) bool { return o.key == unless && o.value.Bool() })
 }
 
 // inside are the fields that a key's block holds beside its name.
@@ -187,6 +193,9 @@ func (d *decoder) value(n ast.Node, f field) {
 	default:
 		if f.value.Kind() != reflect.Struct {
 			d.scalar(n, f)
+			return
+		}
+		if d.inOneWord(n, f) {
 			return
 		}
 		m, ok := mapping(n)

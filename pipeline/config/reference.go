@@ -46,6 +46,8 @@ func rows(b *strings.Builder, v reflect.Value, path string) {
 	for _, f := range fields(v, path) {
 		value := f.tag.Get("default")
 		switch {
+		case f.tag.Get("unless") != "":
+			value = "required without `" + f.tag.Get("unless") + "`"
 		case f.tag.Get("required") != "":
 			value = "required"
 		case value != "":

@@ -28,7 +28,7 @@ func object(t reflect.Type) map[string]any {
 }
 
 func block(all []field) map[string]any {
-	properties, required := map[string]any{}, []string{}
+	properties, required, spared := map[string]any{}, []string{}, map[string][]string{}
 	for _, f := range all {
 		if strings.Contains(f.key, ".") {
 			continue // stands in the block of the key before the dot
@@ -37,15 +37,26 @@ func block(all []field) map[string]any {
 		if more := inside(all, f.key); len(more) > 0 {
 			p = map[string]any{"anyOf": []any{p, block(append(more, field{"name", f.path, f.tag, f.value}))}}
 		}
+		if _, ok := f.value.Interface().(Kafka); ok {
+			p = map[string]any{"anyOf": []any{map[string]any{"const": embeddedWord}, p}}
+		}
 		if doc := f.tag.Get("doc"); doc != "" {
 			p["description"] = doc
 		}
 		properties[f.key] = p
-		if f.tag.Get("required") != "" {
+		switch instead := f.tag.Get("unless"); {
+		case f.tag.Get("required") == "":
+		case instead == "":
 			required = append(required, f.key)
+		default:
+			spared[instead] = append(spared[instead], f.key)
 		}
 	}
-	return map[string]any{"type": "object", "additionalProperties": false, "properties": properties, "required": required}
+	b := map[string]any{"type": "object", "additionalProperties": false, "properties": properties, "required": required}
+	for instead, keys := range spared {
+		b["anyOf"] = []any{map[string]any{"required": keys}, map[string]any{"required": []string{instead}}}
+	}
+	return b
 }
 
 // reference is what stands for any value that is not text: it comes from the environment.

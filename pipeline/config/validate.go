@@ -31,6 +31,7 @@ func (c *Config) derive() {
 	if c.lines["kafka.tls"] > 0 && c.lines["kafka.tls.enabled"] == 0 {
 		c.Kafka.TLS.Enabled = true // a block that is there is meant
 	}
+	c.deriveEmbedded()
 }
 
 // validate checks what types and tags cannot say.
@@ -78,6 +79,13 @@ type report func(path, fix, what string, args ...any)
 
 func (d *decoder) validateKafka(wrong report) {
 	k := d.config.Kafka
+	if k.Embedded {
+		d.validateEmbedded(wrong)
+		return
+	}
+	if d.config.lines["kafka.registry_listen"] > 0 {
+		wrong("kafka.registry_listen", "Remove it, or write embedded: true", "kafka.registry_listen is of the embedded registry, and kafka.embedded is not set")
+	}
 	if len(k.Brokers) == 0 || slices.Contains(k.Brokers, "") {
 		wrong("kafka.brokers", "Name at least one as host:port", "kafka.brokers has no broker, or an empty one")
 	}
