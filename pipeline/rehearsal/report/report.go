@@ -23,6 +23,9 @@ type Report struct {
 	Hashes []HashCount `json:"hashes"`
 	// Roles are those that members are to have, the most frequent first.
 	Roles []Role `json:"roles"`
+	// Fields says how many entities have a value in each field: one that nobody has is
+	// a slip of the mapping.
+	Fields []Filled `json:"fields"`
 	// Unfed are the rows of captured tables that become nothing.
 	Unfed []Unfed `json:"unfed"`
 	// Calls by endpoint of Stytch's API, the most frequent first.
@@ -160,6 +163,13 @@ type Role struct {
 	Known bool `json:"known"`
 }
 
+// Filled counts the entities that have a value in a field.
+type Filled struct {
+	Kind     consumers.Kind `json:"kind"`
+	Field    string         `json:"field"`
+	Entities int64          `json:"entities"`
+}
+
 // Unfed counts a table's rows that feed no entity.
 type Unfed struct {
 	Table string `json:"table"`
@@ -170,7 +180,7 @@ type Unfed struct {
 
 // Call counts the requests to one endpoint.
 type Call struct {
-	Endpoint string `json:"endpoint"` // POST /v1/b2b/organizations/{organization_id}/members
+	Endpoint string `json:"endpoint"` // members.create, passwords.migrate
 	Count    int64  `json:"count"`
 	// Write: it changes something.
 	Write bool `json:"write"`
