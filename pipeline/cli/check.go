@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -53,5 +54,5 @@ func oneOf(flag, value string, known ...string) error {
 			return nil
 		}
 	}
-	return usage(fmt.Errorf("%s %s: want one of %v", flag, value, known))
+	return usage(fmt.Errorf("%s %s: want %s", flag, value, strings.Join(known, " or ")))
 }

@@ -10,11 +10,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/backstitch/backstitch/internal/stage"
+	"github.com/backstitch/backstitch/pipeline"
 	"github.com/backstitch/backstitch/pipeline/telemetry"
 )
 
@@ -95,16 +97,30 @@ func (a *app) code(err error) int {
 
 // noArgs refuses what stands behind a command that takes nothing.
 func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usage(fmt.Errorf("%s: %q is no command here: `%s --help` lists what is", cmd.CommandPath(), args[0], cmd.CommandPath()))
+	switch {
+	case len(args) == 0:
+		return nil
+	case cmd.HasSubCommands():
+		return usage(fmt.Errorf("%s%q is no command: `%s --help` lists those that are", named(cmd), args[0], cmd.CommandPath()))
+	default:
+		return usage(fmt.Errorf("%sthere is no place for %q: `%s --help` says what it takes", named(cmd), args[0], cmd.CommandPath()))
 	}
-	return nil
+}
+
+// named begins an error with the command that it is about; every error begins with
+// the binary's name.
+func named(cmd *cobra.Command) string {
+	if _, name, sub := strings.Cut(cmd.CommandPath(), " "); sub {
+		return name + ": "
+	}
+	return ""
 }
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "backstitch",
 		Short:         "Stream a legacy system's users and tenants into Stytch",
+		Version:       pipeline.Version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          noArgs,
@@ -112,7 +128,9 @@ func (a *app) root() *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
 	root.PersistentFlags().BoolVar(&a.logJSON, "log-json", false, "write logs as JSON objects")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage(fmt.Errorf("%s%w: `%s --help` lists the flags", named(cmd), err, cmd.CommandPath()))
+	})
 	root.AddCommand(a.run(), a.check(), a.plan(), a.status(), a.lag(), a.wait(), a.parked(), a.approve(), a.backfill(), a.replay(), a.verify(), a.teardown(),
 		a.initialise(), a.demo(), a.simulator(), a.sandbox())
 	return root

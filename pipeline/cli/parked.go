@@ -38,8 +38,10 @@ func (c *choice) flags(cmd *cobra.Command) {
 
 // check refuses what would silently choose nothing.
 func (c *choice) check(*cobra.Command, []string) error {
-	if err := oneOf("--kind", c.kind, "", string(consumers.Organization), string(consumers.Member)); err != nil {
-		return err
+	if c.kind != "" {
+		if err := oneOf("--kind", c.kind, string(consumers.Organization), string(consumers.Member)); err != nil {
+			return err
+		}
 	}
 	if c.reason != "" && !slices.Contains(consumers.Reasons(), consumers.Reason(c.reason)) {
 		return usage(fmt.Errorf("--reason %q: there is no such reason; docs/parked.md lists them", c.reason))

@@ -67,7 +67,7 @@ func (f *replayFlags) from(cmd *cobra.Command) (from pipeline.ReplayFrom, err er
 		}
 	}
 	if targets != 1 || f.earliest != cmd.Flags().Changed("to-earliest") {
-		return from, usage(fmt.Errorf("%s: want one of --to-earliest, --to-datetime and --to-offset", cmd.CommandPath()))
+		return from, usage(fmt.Errorf("%swant one of --to-earliest, --to-datetime and --to-offset", named(cmd)))
 	}
 	from.Earliest = f.earliest
 	if cmd.Flags().Changed("to-datetime") {
