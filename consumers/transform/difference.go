@@ -49,6 +49,9 @@ func (d *Difference) add(outcome string, n int64) {
 // vanish: their members would with them (hazard A25).
 const flippedTable = `CREATE TEMP TABLE backstitch_flipped (org_key text PRIMARY KEY, desired jsonb)`
 
+// outcomesTable holds what outcomesSQL says of the chunk that was compared last.
+const outcomesTable = `CREATE TEMP TABLE backstitch_outcomes (org_key text, key text, outcome text, desired jsonb)`
+
 // organizationsThen are the organizations as they would be.
 func (e *evaluator) organizationsThen() string {
 	if e.plan.Mapping(consumers.Organization) == nil {
@@ -78,10 +81,10 @@ func (e *evaluator) outcomesSQL(m *CompiledMapping) string {
 
 // whole compares everything that the mapping says in tx with what is stored,
 // organization by organization, and stores nothing. see is asked after each chunk that
-// was compared, whose entities outcomesSQL selects. tx must be rolled back, with the
-// workspace that it leaves.
+// was compared, which stands in backstitch_outcomes then. tx must be rolled back, with
+// the workspace that it leaves.
 func (e *evaluator) whole(ctx context.Context, tx pgx.Tx, see seeChunk) (all Difference, err error) {
-	if _, err := tx.Exec(ctx, flippedTable); err != nil {
+	if _, err := tx.Exec(ctx, flippedTable+"; "+outcomesTable); err != nil {
 		return all, err
 	}
 	for i := range e.plan.Mappings {
@@ -128,7 +131,7 @@ func (e *evaluator) wholeKind(ctx context.Context, tx pgx.Tx, m *CompiledMapping
 
 // takeTodo moves the next organizations into an empty workspace.
 func (e *evaluator) takeTodo(ctx context.Context, tx pgx.Tx, size int) (int64, error) {
-	if _, err := tx.Exec(ctx, emptyWorkspace); err != nil {
+	if _, err := tx.Exec(ctx, emptyWorkspace+", pg_temp.backstitch_outcomes"); err != nil {
 		return 0, err
 	}
 	tag, err := tx.Exec(ctx, `WITH taken AS (DELETE FROM pg_temp.backstitch_todo WHERE org_key IN
@@ -141,14 +144,17 @@ func (e *evaluator) compareTaken(ctx context.Context, tx pgx.Tx, m *CompiledMapp
 	if err := e.compute(ctx, tx, m, part, e.passTimeout); err != nil {
 		return err
 	}
+	if _, err := tx.Exec(ctx, "INSERT INTO pg_temp.backstitch_outcomes "+e.outcomesSQL(m), m.Kind); err != nil {
+		return err
+	}
 	if m.Kind == consumers.Organization {
-		_, err := tx.Exec(ctx, `INSERT INTO pg_temp.backstitch_flipped SELECT org_key, desired FROM (`+e.outcomesSQL(m)+`) o
-			WHERE outcome IN ('`+outcomeAppear+`', '`+outcomeVanish+`') ON CONFLICT DO NOTHING`, m.Kind)
+		_, err := tx.Exec(ctx, `INSERT INTO pg_temp.backstitch_flipped SELECT org_key, desired FROM pg_temp.backstitch_outcomes
+			WHERE outcome IN ('`+outcomeAppear+`', '`+outcomeVanish+`') ON CONFLICT DO NOTHING`)
 		if err != nil {
 			return err
 		}
 	}
-	return all.count(tx.Query(ctx, "SELECT outcome, count(*) FROM ("+e.outcomesSQL(m)+") o GROUP BY 1", m.Kind))
+	return all.count(tx.Query(ctx, "SELECT outcome, count(*) FROM pg_temp.backstitch_outcomes GROUP BY 1"))
 }
 
 // count adds rows of outcomes and their numbers.

@@ -132,7 +132,7 @@ func (f *Foreseen) look(ctx context.Context, tx pgx.Tx, e *evaluator, d *Foresee
 	entities := map[consumers.Kind]int64{}
 	_, err = e.whole(ctx, tx, func(ctx context.Context, tx pgx.Tx, m *CompiledMapping, n int64) error {
 		entities[m.Kind] += n
-		_, err := tx.Exec(ctx, e.foreseenSQL(m), m.Kind)
+		_, err := tx.Exec(ctx, foreseenSQL(m.Kind), m.Kind)
 		return err
 	})
 	if err != nil {
@@ -146,9 +146,9 @@ func (f *Foreseen) look(ctx context.Context, tx pgx.Tx, e *evaluator, d *Foresee
 
 // foreseenSQL keeps what differs of a chunk, with the names of the fields that change
 // and what tells that two keys mean the same organization or person.
-func (e *evaluator) foreseenSQL(m *CompiledMapping) string {
+func foreseenSQL(kind consumers.Kind) string {
 	twin := func(state string) string {
-		if m.Kind == consumers.Organization {
+		if kind == consumers.Organization {
 			return `coalesce('slug ' || (` + state + `->>'organization_slug'), 'name ' || (` + state + `->>'organization_name'))`
 		}
 		return `lower(` + state + `->>'email_address')`
@@ -159,7 +159,7 @@ func (e *evaluator) foreseenSQL(m *CompiledMapping) string {
 				SELECT coalesce(a.key, b.key) FROM jsonb_each(s.desired) a FULL JOIN jsonb_each(o.desired) b ON b.key = a.key
 				WHERE a.value IS DISTINCT FROM b.value ORDER BY 1) END,
 			` + twin(`CASE WHEN o.outcome = '`+outcomeVanish+`' THEN s.desired ELSE o.desired END`) + `, o.desired
-		FROM (` + e.outcomesSQL(m) + `) o
+		FROM pg_temp.backstitch_outcomes o
 		LEFT JOIN backstitch.entities s ON s.kind = $1 AND s.org_key = o.org_key AND s.key = o.key
 		WHERE o.outcome <> '` + outcomeSame + `' AND NOT (o.outcome = '` + outcomeChange + `' AND o.desired IS NULL)
 		ON CONFLICT DO NOTHING`
