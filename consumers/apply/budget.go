@@ -20,12 +20,33 @@ const (
 	crowdedWithin  = 10 * time.Second
 )
 
-// pacer hands out the rate budget to turns. Each lane leases slices of the
-// ledger's and gives them to its waiters in order.
+// Budget is the project's requests, and the time in which they are spent.
+type Budget interface {
+	// Slice takes n requests and says how long to wait before sending them, as
+	// ledger.Applier does.
+	Slice(ctx context.Context, p ledger.Pace, lane schemas.Lane, n int) (time.Duration, error)
+	// Halve halves backfill's pace for a while.
+	Halve(ctx context.Context, project string, d time.Duration) error
+	Now() time.Time
+	// Sleep waits; false when ctx ended first.
+	Sleep(ctx context.Context, d time.Duration) bool
+}
+
+// shared is the budget in the ledger, which all instances spend, in real time.
+type shared struct {
+	*ledger.Applier
+	clock func() time.Time
+}
+
+func (s shared) Now() time.Time { return s.clock() }
+
+func (shared) Sleep(ctx context.Context, d time.Duration) bool { return sleep(ctx, d) }
+
+// pacer hands out the rate budget to turns. Each lane leases slices of it and gives
+// them to its waiters in order.
 type pacer struct {
-	ledger   *ledger.Applier
+	budget   Budget
 	pace     ledger.Pace
-	clock    func() time.Time
 	stopping <-chan struct{}
 	lanes    map[schemas.Lane]chan want
 	// share is the part of the partitions that this instance owns, 0 to 1.
@@ -47,8 +68,8 @@ type want struct {
 	ready chan struct{}
 }
 
-func newPacer(l *ledger.Applier, p ledger.Pace, clock func() time.Time, queue int, share func() float64, stopping <-chan struct{}) *pacer {
-	return &pacer{ledger: l, pace: p, clock: clock, share: share, stopping: stopping, lanes: map[schemas.Lane]chan want{
+func newPacer(b Budget, p ledger.Pace, queue int, share func() float64, stopping <-chan struct{}) *pacer {
+	return &pacer{budget: b, pace: p, share: share, stopping: stopping, lanes: map[schemas.Lane]chan want{
 		schemas.LaneLive:     make(chan want, queue), // so that a lane's demand can be counted
 		schemas.LaneBackfill: make(chan want, queue),
 	}}
@@ -86,21 +107,21 @@ func (p *pacer) loop(ctx context.Context, lane schemas.Lane) error {
 			return nil
 		case w = <-p.lanes[lane]:
 		}
-		if p.clock().Sub(leased) > 250*time.Millisecond {
+		if p.budget.Now().Sub(leased) > 250*time.Millisecond {
 			have = 0 // what was not used in its time is gone (hazard A18)
 		}
 		for have < w.n {
 			n := min(p.slice(), w.n-have+len(p.lanes[lane]))
-			wait, err := p.ledger.Slice(ctx, p.pace, lane, n)
+			wait, err := p.budget.Slice(ctx, p.pace, lane, n)
 			if err != nil {
 				return unlessDone(ctx, err)
 			}
-			if !sleep(ctx, wait) {
+			if !p.budget.Sleep(ctx, wait) {
 				return nil
 			}
-			have, leased = have+n, p.clock()
+			have, leased = have+n, p.budget.Now()
 		}
-		if !sleep(ctx, p.pause()) {
+		if !p.budget.Sleep(ctx, p.pause()) {
 			return nil
 		}
 		have -= w.n
@@ -116,14 +137,14 @@ func (p *pacer) slice() int { return max(1, int(p.pace.Rate/10*p.share())) }
 func (p *pacer) pause() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.mu.paused.Sub(p.clock())
+	return p.mu.paused.Sub(p.budget.Now())
 }
 
 // count notes a request that is sent.
 func (p *pacer) count() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now := p.clock().Unix(); now != p.mu.second {
+	if now := p.budget.Now().Unix(); now != p.mu.second {
 		p.mu.before = 0
 		if now == p.mu.second+1 {
 			p.mu.before = p.mu.sent
@@ -137,7 +158,7 @@ func (p *pacer) count() {
 func (p *pacer) lastSecond() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch p.clock().Unix() - p.mu.second {
+	switch p.budget.Now().Unix() - p.mu.second {
 	case 0:
 		return p.mu.before
 	case 1:
@@ -150,12 +171,12 @@ func (p *pacer) lastSecond() int {
 // least until its window may have ended, and backfill slows down when that goes on
 // (hazard A16). It returns how long to wait.
 func (p *pacer) throttled(ctx context.Context, retryAfter time.Duration) (time.Duration, error) {
-	now := p.clock()
+	now := p.budget.Now()
 	wait := max(retryAfter, now.Truncate(time.Second).Add(time.Second).Sub(now)) // windows are aligned to the clock
 	if !p.crowded(now, wait) {
 		return wait, nil
 	}
-	return wait, p.ledger.Halve(ctx, p.pace.Project, halving)
+	return wait, p.budget.Halve(ctx, p.pace.Project, halving)
 }
 
 // crowded notes a 429 and says whether somebody else spends the same limit.

@@ -55,6 +55,9 @@ type Config struct {
 	// AssumeEmailsVerified: every address counts as verified (mapping's
 	// assume_emails_verified). A transform that says so in email_verified needs it not.
 	AssumeEmailsVerified bool
+	// NoIncidents: one error that has become the rule stops nothing (hazard A13). For
+	// rehearsals, which have to see the rest, too.
+	NoIncidents bool
 	// Owner names this instance in the leases. Default: host and process id.
 	Owner string
 	// Digest is that of this instance's mapping and policies: with another than the
@@ -138,6 +141,8 @@ type Deps struct {
 	Logger  *slog.Logger          // nil: none
 	Metrics prometheus.Registerer // nil: none
 	Clock   func() time.Time      // nil: time.Now
+	// Budget is what paces the requests; nil: the ledger's, which all instances share.
+	Budget Budget
 }
 
 func (d Deps) withDefaults() Deps {

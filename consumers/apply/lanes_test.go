@@ -119,7 +119,7 @@ func TestSlicesAreSmall(t *testing.T) { // hazard A18
 	t.Parallel()
 	for rate, most := range map[float64]int{900: 90, 60: 6, 5: 1, 0.5: 1} {
 		share := 1.0
-		p := newPacer(nil, ledger.Pace{Rate: rate}, nil, 1, func() float64 { return share }, nil)
+		p := newPacer(nil, ledger.Pace{Rate: rate}, 1, func() float64 { return share }, nil)
 		if n := p.slice(); n != most {
 			t.Errorf("at %g/s a slice is %d requests, want %d", rate, n, most)
 		}
@@ -134,7 +134,7 @@ func TestSlicesAreSmall(t *testing.T) { // hazard A18
 // who is throttled again and again shares the limit with somebody else.
 func TestOnlyRepeatedThrottlingIsSomebodyElses(t *testing.T) { // hazard A16
 	t.Parallel()
-	p := newPacer(nil, ledger.Pace{Rate: 100}, nil, 1, nil, nil)
+	p := newPacer(nil, ledger.Pace{Rate: 100}, 1, nil, nil)
 	at := time.Unix(1_000_000, 0)
 	for i, step := range []struct {
 		after   time.Duration

@@ -48,13 +48,13 @@ func (a *Apply) run(ctx context.Context, stopping <-chan struct{}) error {
 // fresh is the connector with nothing of a run: what a start needs.
 func (a *Apply) fresh() *Apply {
 	b := &Apply{
-		cfg: a.cfg, pool: a.pool, ledger: a.ledger, client: a.client, seeds: a.seeds,
+		cfg: a.cfg, pool: a.pool, ledger: a.ledger, budget: a.budget, client: a.client, seeds: a.seeds,
 		log: a.log, clock: a.clock, metrics: a.metrics, digest: a.digest, sched: newScheduler(),
 		nudged: make(chan struct{}, 1), stopping: make(chan struct{}), failed: make(chan error, 1),
 	}
 	b.state.Store("UNASSIGNED")
 	pace := ledger.Pace{Project: b.cfg.ProjectID, Rate: b.cfg.RateLimit, Floor: b.cfg.BackfillFloor}
-	b.pacer = newPacer(b.ledger, pace, b.clock, b.cfg.Workers, b.share, b.stopping)
+	b.pacer = newPacer(b.budget, pace, b.cfg.Workers, b.share, b.stopping)
 	b.loads = newBatcher(b.ledger.Load)
 	b.marks = newBatcher(func(ctx context.Context, in []ledger.MarkRequest) ([]ledger.MarkResult, error) {
 		return b.ledger.Mark(ctx, in, b.cfg.CallTimeout, b.cfg.Settle)
