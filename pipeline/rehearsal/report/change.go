@@ -1,6 +1,10 @@
 package report
 
-import "time"
+import (
+	"time"
+
+	"github.com/backstitch/backstitch/consumers"
+)
 
 // Change is what differs from a former rehearsal, entity by entity.
 type Change struct {
@@ -16,14 +20,17 @@ type Change struct {
 	NoStates string       `json:"no_states,omitempty"`
 	// Classes that differ in number, the largest difference first.
 	Classes []ClassChange `json:"classes"`
-	// Seconds and Calls that the run took then.
+	// Fields that another number of entities has a value in, the largest difference first.
+	Fields []FieldChange `json:"fields"`
+	// Verdict, Seconds and Calls are the former ones.
+	Verdict Verdict `json:"verdict"`
 	Seconds float64 `json:"seconds"`
 	Calls   int64   `json:"calls"`
 }
 
 // KindChange counts the organizations, or the members, that are not what they were.
 type KindChange struct {
-	Kind string `json:"kind"`
+	Kind consumers.Kind `json:"kind"`
 	// Same in outcome and desired state.
 	Same int64 `json:"same"`
 	// Appeared are entities that the mapping did not return; Vanished those that it
@@ -34,8 +41,10 @@ type KindChange struct {
 	Desired ChangeGroup `json:"desired"`
 	// Moves are other outcomes or causes, the most frequent first.
 	Moves []Move `json:"moves"`
-	// Fields that hold other values in some entity. Which ones is not known.
-	Fields []string `json:"fields"`
+	// Fields that hold other values in some entity; known only where no entity appeared
+	// and none vanished.
+	Fields      []string `json:"fields"`
+	FieldsKnown bool     `json:"fields_known"`
 }
 
 // ChangeGroup counts entities, and lists some.
@@ -59,7 +68,16 @@ type Standing struct {
 
 // ClassChange is a finding's count, then and now.
 type ClassChange struct {
-	Class  Class `json:"class"`
-	Before int64 `json:"before"`
-	Now    int64 `json:"now"`
+	Class  Class  `json:"class"`
+	Title  string `json:"title"`
+	Before int64  `json:"before"`
+	Now    int64  `json:"now"`
+}
+
+// FieldChange is how many entities have a value in a field, then and now.
+type FieldChange struct {
+	Kind   consumers.Kind `json:"kind"`
+	Field  string         `json:"field"`
+	Before int64          `json:"before"`
+	Now    int64          `json:"now"`
 }
