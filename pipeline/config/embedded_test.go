@@ -30,7 +30,7 @@ func TestEmbeddedInOneWord(t *testing.T) {
 func TestEmbeddedRefusesWhatIsElsewhere(t *testing.T) {
 	t.Parallel()
 	for kafka, says := range map[string]string{
-		"kafka: embeded\n":                                                          "kafka wants keys under it",
+		"kafka: remote\n":                                                           "kafka wants keys under it",
 		"kafka: {embedded: false}\n":                                                "kafka.brokers is missing",
 		"kafka: {embedded: true, brokers: ['k:9092']}\n":                            "kafka.brokers is of a Kafka elsewhere",
 		"kafka: {embedded: true, registry: 'http://r:8081'}\n":                      "kafka.registry is of a Kafka elsewhere",
