@@ -8,7 +8,6 @@ import (
 
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/internal/stage"
-	"github.com/backstitch/backstitch/producers"
 	"github.com/backstitch/backstitch/schemas"
 )
 
@@ -135,7 +134,7 @@ func (x *session) noteRecreated(ctx context.Context) error {
 
 // describe reads the captured tables from the catalogue.
 func (x *session) describe(ctx context.Context) error {
-	captured, err := producers.Describe(ctx, x.control, x.cfg.Publication)
+	captured, err := x.capturedTables(ctx)
 	if err != nil {
 		return err
 	}

@@ -39,6 +39,14 @@ type Config struct {
 	KeepPublication bool
 	// Tables to capture.
 	Tables []schemas.Table
+	// SnapshotOnly reads one state of the source and nothing that comes after it, and
+	// leaves nothing there: see snapshot.go.
+	SnapshotOnly bool
+
+	// Volatile: the topics end with this process, so a start is a new one (volatile.go).
+	// Its epoch is FirstEpoch, above that of any start before; default 1.
+	Volatile   bool
+	FirstEpoch uint32
 
 	// Partitions and ReplicationFactor of data topics that are created; default 1.
 	Partitions        int

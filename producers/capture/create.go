@@ -26,8 +26,10 @@ const (
 // The stream is started and left paused; the loop reads every table under the
 // slot's snapshot first.
 func (x *session) create(ctx context.Context, old *slotRow, c *schemas.Checkpoint, epoch uint32, requests []producers.BackfillRequest) error {
-	if err := x.publish(ctx, true); err != nil {
-		return err
+	if !x.cfg.SnapshotOnly {
+		if err := x.publish(ctx, true); err != nil {
+			return err
+		}
 	}
 	var topics map[string]schemas.TopicEnds
 	if c != nil {
@@ -89,8 +91,12 @@ func (x *session) dropSlot(ctx context.Context, old *slotRow) error {
 }
 
 func (x *session) createSlot(ctx context.Context) error {
+	try := x.tryCreateSlot
+	if x.cfg.SnapshotOnly {
+		try = x.trySnapshot
+	}
 	for {
-		err := x.tryCreateSlot(ctx)
+		err := try(ctx)
 		switch {
 		case err == nil:
 			return nil
@@ -128,23 +134,31 @@ func (x *session) tryCreateSlot(ctx context.Context) error {
 			return err
 		}
 	}
-	point, err := x.conn.CreateSlot(ctx, x.cfg.Slot, slotPatience)
+	point, err := x.newSlot(ctx)
 	if err != nil {
 		return errors.Join(err, x.closeKeeper())
 	}
 	if x.run.snapshot, err = keeper.Adopt(ctx, point.Snapshot); err != nil {
 		return err
 	}
-	if x.stream, err = replication.Start(ctx, x.conn, x.cfg.Slot, x.cfg.Publication); err != nil {
+	started, err := replication.Start(ctx, x.conn, x.cfg.Slot, x.cfg.Publication)
+	if err != nil {
 		return err
 	}
-	x.run.point, x.run.first = point.LSN, true
+	x.stream = started
+	x.standAt(point.LSN)
+	return nil
+}
+
+// standAt puts the session at the point of a slot that was just made, before the first
+// change that its snapshot does not contain.
+func (x *session) standAt(point schemas.LSN) {
+	x.run.point, x.run.first = point, true
 	x.position = schemas.Position{
-		Version: schemas.Version{Epoch: x.source.Epoch, Commit: point.LSN}, EndLSN: point.LSN, EndsTransaction: true,
+		Version: schemas.Version{Epoch: x.source.Epoch, Commit: point}, EndLSN: point, EndsTransaction: true,
 		CommitTime: x.deps.Clock().UTC(),
 	}
 	x.resume = x.position.Version
-	return nil
 }
 
 // planAll starts a run over every captured table.

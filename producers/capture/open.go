@@ -151,6 +151,9 @@ func (x *session) lookUpSlot(ctx context.Context) (*slotRow, error) {
 	if err != nil || !slot.Exists {
 		return slot, err
 	}
+	if x.cfg.Volatile {
+		return nil, x.refuseSlot(slot)
+	}
 	if slot.Plugin != "pgoutput" || slot.Database != x.system.Database {
 		return nil, stage.Hold("Choose another slot name, or drop the slot if nobody needs it",
 			"slot %s is of plugin %q in database %q, not of pgoutput in %q", x.cfg.Slot, slot.Plugin, slot.Database, x.system.Database)
@@ -210,17 +213,18 @@ func (x *session) decide(ctx context.Context, slot *slotRow, lost error, r *publ
 		all = all || request.All
 	}
 	c := r.Checkpoint
+	if x.cfg.Volatile {
+		return x.startAnew(ctx, slot, r)
+	}
 	switch {
+	case x.cfg.SnapshotOnly:
+		return x.create(ctx, slot, c, nextEpoch(c), r.Requests)
 	case c == nil && !slot.Exists:
 		return x.create(ctx, slot, nil, 1, r.Requests)
 	case c != nil && c.Creating:
 		return x.create(ctx, slot, c, c.Source.Epoch, r.Requests) // hazard S12
 	case all:
-		epoch := uint32(1)
-		if c != nil {
-			epoch = c.Source.Epoch + 1
-		}
-		return x.create(ctx, slot, c, epoch, r.Requests)
+		return x.create(ctx, slot, c, nextEpoch(c), r.Requests)
 	case c == nil:
 		return stage.Hold(fixAll, "slot %s exists, but topic %s has no checkpoint: what the slot was confirmed to may be in no topic",
 			x.cfg.Slot, schemas.CheckpointsTopic(x.cfg.Prefix))
@@ -230,4 +234,11 @@ func (x *session) decide(ctx context.Context, slot *slotRow, lost error, r *publ
 		return lost
 	}
 	return x.goOn(ctx, slot, c)
+}
+
+func nextEpoch(c *schemas.Checkpoint) uint32 {
+	if c == nil {
+		return 1
+	}
+	return c.Source.Epoch + 1
 }

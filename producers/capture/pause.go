@@ -45,6 +45,9 @@ func (x *session) maybeSlice(ctx context.Context) error {
 	if now.Before(x.run.next) || x.complete() {
 		return nil
 	}
+	if x.cfg.SnapshotOnly {
+		return errGaveWay
+	}
 	x.run.next = now.Add(retrySlice)
 	writers, err := backfill.Writers(ctx, x.control, writerAge)
 	if err != nil {

@@ -29,7 +29,7 @@ type session struct {
 	lock    *slotLock // while slots are created and dropped
 	system  replication.System
 	conn    *replication.Conn // until the stream owns it
-	stream  *replication.Stream
+	stream  stream
 	pub     *publisher.Publisher
 	line    *publisher.Line
 	watch   sync.WaitGroup
@@ -51,6 +51,17 @@ type session struct {
 	tx         transaction
 
 	run run
+}
+
+// stream is what the loop reads: the slot's, or that of a snapshot, which is silent.
+type stream interface {
+	Next(wait time.Duration) (*replication.Event, error)
+	Drained() bool
+	Interrupt()
+	Confirm(lsn schemas.LSN)
+	PID() uint32
+	Heard() time.Time
+	Close() error
 }
 
 // transaction is the source transaction that the stream is in.

@@ -100,7 +100,9 @@ func (s *Source) run(ctx context.Context, stopping <-chan struct{}) error {
 		}
 	}()
 	s.answered.Store(time.Now().UnixNano())
-	guard.Go(func() { s.guard(ctx) })
+	if !s.cfg.SnapshotOnly { // there is no slot to watch, and no heartbeat to write
+		guard.Go(func() { s.guard(ctx) })
+	}
 	for {
 		began := time.Now()
 		s.ran = false

@@ -188,6 +188,17 @@ func (c *Conn) create(ctx context.Context, slot string, temporary bool, patience
 	return Point{LSN: lsn, Snapshot: r.SnapshotName}, nil
 }
 
+// EndWhenIdle has the server end the session, and with it a temporary slot, when
+// nothing is heard from the client for so long: one that was stopped would keep it.
+func (c *Conn) EndWhenIdle(ctx context.Context, after time.Duration) error {
+	ms := after.Milliseconds()
+	sql := fmt.Sprintf("SET idle_session_timeout = %d; SET idle_in_transaction_session_timeout = %d", ms, ms)
+	if _, err := c.pg.Exec(ctx, sql).ReadAll(); err != nil {
+		return fmt.Errorf("bound the life of a replication connection: %w", redact.SQLError(err))
+	}
+	return nil
+}
+
 // cancelAfter asks the server to cancel what the connection does after a while:
 // statement_timeout does not reach replication commands. The returned function
 // ends the watch, and waits for a request that is on its way.
