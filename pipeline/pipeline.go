@@ -38,6 +38,8 @@ type Options struct {
 	// AcceptPlan is the id of the plan that the consent is to; "": to whatever the file
 	// says. AcceptedBy is the person.
 	AcceptPlan, AcceptedBy string
+	// Rehearsal of a run; nil: the run itself.
+	Rehearsal *Rehearsal
 	// Metrics; nil: a registry of its own.
 	Metrics *prometheus.Registry
 }
@@ -52,6 +54,7 @@ type Pipeline struct {
 	metrics    *prometheus.Registry
 	pool       *pgxpool.Pool
 	plan       *transform.Plan
+	rehearsal  *Rehearsal
 	instance   ledger.Instance
 	connectors []*connector // in the order of the data's way
 	// The stages that were started last.
@@ -84,7 +87,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (*Pipeline, error) 
 	if o.Metrics == nil {
 		o.Metrics = telemetry.Registry()
 	}
-	p := &Pipeline{cfg: cfg, clients: clients, log: o.Logger, logLevel: o.LogLevel, metrics: o.Metrics}
+	p := &Pipeline{cfg: cfg, clients: clients, log: o.Logger, logLevel: o.LogLevel, rehearsal: o.Rehearsal, metrics: o.Metrics}
 	p.instance = ledger.Instance{Version: Version(), Digest: cfg.Digest(), StartedAt: time.Now()}
 	if err := p.openLedger(ctx, &o); err != nil {
 		return nil, err
@@ -93,7 +96,7 @@ func New(ctx context.Context, cfg *config.Config, o Options) (*Pipeline, error) 
 		err = clients.ensureApplyTopics(ctx, cfg)
 	}
 	if err == nil { // what the configuration says wrongly is said at once
-		_, err = newApply(cfg, clients, p.pool, "", o.Logger, prometheus.NewRegistry())
+		_, err = newApply(cfg, clients, o.Rehearsal, p.pool, "", o.Logger, prometheus.NewRegistry())
 	}
 	if err != nil {
 		p.pool.Close()

@@ -32,12 +32,14 @@ func sourceConfig(cfg *config.Config) capture.Config {
 }
 
 // newSource wires Postgres to Kafka.
-func newSource(cfg *config.Config, c *Clients, owner string, log *slog.Logger, metrics prometheus.Registerer) *capture.Source {
+func newSource(cfg *config.Config, c *Clients, r *Rehearsal, owner string, log *slog.Logger, metrics prometheus.Registerer) *capture.Source {
 	instance := sourceConfig(cfg)
 	instance.Owner = owner
-	return capture.New(instance, capture.Deps{
+	deps := capture.Deps{
 		Source: c.Source, Kafka: c.Kafka, Registry: c.Registry, Logger: log, Metrics: metrics,
-	})
+	}
+	r.source(&instance, &deps)
+	return capture.New(instance, deps)
 }
 
 // newTransform wires the source topics to the ledger and the apply topics.
@@ -84,10 +86,12 @@ func digestKey(cfg *config.Config) []byte {
 }
 
 // newApply wires the apply topics to Stytch.
-func newApply(cfg *config.Config, c *Clients, pool *pgxpool.Pool, owner string, log *slog.Logger, metrics prometheus.Registerer) (*apply.Apply, error) {
+func newApply(cfg *config.Config, c *Clients, r *Rehearsal, pool *pgxpool.Pool, owner string, log *slog.Logger, metrics prometheus.Registerer) (*apply.Apply, error) {
 	instance := applyConfig(cfg)
 	instance.Owner, instance.Digest = owner, cfg.Digest()
-	return apply.New(instance, apply.Deps{
+	deps := apply.Deps{
 		Ledger: pool, Client: c.Stytch, Kafka: c.Kafka, Logger: log, Metrics: metrics,
-	})
+	}
+	r.apply(&instance, &deps)
+	return apply.New(instance, deps)
 }

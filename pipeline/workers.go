@@ -23,7 +23,7 @@ const (
 
 // startSource makes the source's stage. It has one task.
 func (p *Pipeline) startSource(metrics prometheus.Registerer) (*worker, error) {
-	s := newSource(p.cfg, p.clients, p.instance.ID, p.log, metrics)
+	s := newSource(p.cfg, p.clients, p.rehearsal, p.instance.ID, p.log, metrics)
 	p.source.Store(s)
 	name := p.connectors[0].name
 	return &worker{stager: s, held: s.Held, tasks: func() []ledger.Task {
@@ -55,7 +55,7 @@ func (p *Pipeline) startTransform(metrics prometheus.Registerer) (*worker, error
 
 // startApply makes the apply connector's stage. It has a task for each partition.
 func (p *Pipeline) startApply(metrics prometheus.Registerer) (*worker, error) {
-	s, err := newApply(p.cfg, p.clients, p.pool, p.instance.ID, p.log, metrics)
+	s, err := newApply(p.cfg, p.clients, p.rehearsal, p.pool, p.instance.ID, p.log, metrics)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,63 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"github.com/backstitch/backstitch/consumers/apply"
+	"github.com/backstitch/backstitch/producers/capture"
+	"github.com/backstitch/backstitch/schemas"
+)
+
+// Rehearsal is how a pipeline differs that reads real data and writes to a simulator.
+type Rehearsal struct {
+	// Budget has the time in which requests are spent, and a clock that runs as fast.
+	Budget apply.Budget
+}
+
+// rehearsedWorkers bounds the turns under way at once. A request is counted when it
+// arrives, by a clock that goes on with every other one: so many may arrive together.
+const rehearsedWorkers = 16
+
+// source has one state read, in sessions that may not write.
+func (r *Rehearsal) source(cfg *capture.Config, deps *capture.Deps) {
+	if r == nil {
+		return
+	}
+	cfg.SnapshotOnly = true
+	deps.Source = deps.Source.Copy()
+	deps.Source.RuntimeParams["default_transaction_read_only"] = "on"
+}
+
+func (r *Rehearsal) apply(cfg *apply.Config, deps *apply.Deps) {
+	if r == nil {
+		return
+	}
+	cfg.Workers, cfg.NoIncidents = rehearsedWorkers, true
+	deps.Budget = r.Budget
+}
+
+// WaitSnapshot returns the position of the state that is read, once all of it is in the
+// topics. A source that is interrupted begins anew with a later one.
+func (p *Pipeline) WaitSnapshot(ctx context.Context) (schemas.LSN, error) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		if source := p.source.Load(); source != nil {
+			if st := source.Status(); st.FirstComplete && st.State == capture.StateRunning {
+				return st.Position.EndLSN, nil
+			}
+		}
+		if err := p.connectors[0].failure(); err != nil {
+			return 0, err
+		}
+		if err := first(p.connectors, (*connector).ended); err != nil {
+			return 0, err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
