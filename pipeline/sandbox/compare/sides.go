@@ -75,6 +75,9 @@ func text(v any) string {
 func normalise(m consumers.Mapping, row map[string]any) map[string]any {
 	want := map[string]any{}
 	for name, v := range row {
+		if v == nil && m.Kind == consumers.Organization && name != "organization_name" && name != "organization_logo_url" && name != "trusted_metadata" {
+			continue // a setting that Stytch fills itself, such as the slug
+		}
 		switch name {
 		case "organization_external_id", "external_id", "organization_id", "member_id", "email_verified", "password_hash":
 		case "email_address":
