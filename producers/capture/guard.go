@@ -156,6 +156,8 @@ func (g *guardian) look(ctx context.Context, x *session) error {
 	switch {
 	case row.SyncState != "" && row.SyncState != "async": // hazard S19
 		return holdSynchronous(row.SyncState)
+	case row.WALStatus == "lost" && g.cfg.Volatile:
+		return errAgain // with a slot and an epoch of its own
 	case row.WALStatus == "lost":
 		return stage.Hold(fixAll, "slot %s was invalidated by the server: it kept more log than max_slot_wal_keep_size allows, and changes are lost", g.cfg.Slot)
 	case row.WALStatus == "unreserved":

@@ -68,6 +68,7 @@ func LookAtSlot(ctx context.Context, conn *pgx.Conn, slot string) (*SlotLook, er
 type slotRow struct {
 	SlotReport
 	Plugin, Database string
+	Temporary        bool        // it ends with the session that made it
 	SyncState        string      // of the walsender asked for
 	Sent             schemas.LSN // likewise: how far it has decoded
 	End              schemas.LSN // of the server's log
@@ -80,7 +81,7 @@ func lookAtSlot(ctx context.Context, conn *pgx.Conn, slot string, pid uint32) (*
 	r := &slotRow{SlotReport: SlotReport{Name: slot}}
 	var confirmed, restart, sent, end int64
 	err := conn.QueryRow(ctx, `
-		SELECT s.active, coalesce(s.plugin, ''), coalesce(s.database, ''), coalesce(s.wal_status, ''), s.safe_wal_size,
+		SELECT s.active, coalesce(s.plugin, ''), coalesce(s.database, ''), s.temporary, coalesce(s.wal_status, ''), s.safe_wal_size,
 		       coalesce(s.confirmed_flush_lsn - '0/0', 0)::bigint, coalesce(s.restart_lsn - '0/0', 0)::bigint,
 		       coalesce(w.lsn - s.confirmed_flush_lsn, 0)::bigint, coalesce(w.lsn - s.restart_lsn, 0)::bigint,
 		       (w.lsn - '0/0')::bigint, clock_timestamp(),
@@ -89,7 +90,7 @@ func lookAtSlot(ctx context.Context, conn *pgx.Conn, slot string, pid uint32) (*
 		CROSS JOIN (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn) w
 		LEFT JOIN pg_stat_replication r ON r.pid = coalesce(nullif($2, 0), s.active_pid)
 		WHERE s.slot_name = $1`, slot, int32(pid)).
-		Scan(&r.Active, &r.Plugin, &r.Database, &r.WALStatus, &r.SafeBytes, &confirmed, &restart,
+		Scan(&r.Active, &r.Plugin, &r.Database, &r.Temporary, &r.WALStatus, &r.SafeBytes, &confirmed, &restart,
 			&r.LagBytes, &r.RetainedBytes, &end, &r.Now, &r.SyncState, &sent)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return r, nil
