@@ -4,7 +4,11 @@ import (
 	"context"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/backstitch/backstitch/consumers/apply"
+	"github.com/backstitch/backstitch/internal/redact"
+	"github.com/backstitch/backstitch/pipeline/preflight"
 	"github.com/backstitch/backstitch/producers/capture"
 	"github.com/backstitch/backstitch/schemas"
 )
@@ -60,4 +64,25 @@ func (p *Pipeline) WaitSnapshot(ctx context.Context) (schemas.LSN, error) {
 		case <-tick.C:
 		}
 	}
+}
+
+// FindLeftOut counts in the mirror what the captured tables hold and no entity is made
+// of. A query gets at most countFor; homeless bounds the keys of members without an
+// organization.
+func (p *Pipeline) FindLeftOut(ctx context.Context, countFor time.Duration, homeless int) (*preflight.LeftOut, error) {
+	conn, err := pgx.ConnectConfig(ctx, p.clients.Ledger)
+	if err != nil {
+		return nil, p.clients.Explain(preflight.WireLedger, redact.SQLError(err))
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return preflight.FindLeftOut(ctx, conn, p.cfg, p.plan, countFor, homeless)
+}
+
+// Incident is the error that would stop the run and ask a person, because it has become
+// the rule (hazard A13); "" where none has.
+func (p *Pipeline) Incident() string {
+	if a := p.apply.Load(); a != nil {
+		return a.Foreseen()
+	}
+	return ""
 }

@@ -48,8 +48,9 @@ type Apply struct {
 	failed    chan error   // the first failure of a turn
 	state     atomic.Value // string, for Status
 
-	held    atomic.Pointer[stage.Held] // an incident is open: no calls
-	doubted map[int32]bool             // partitions that seemed lost at the last look; of watch
+	held     atomic.Pointer[stage.Held] // an incident is open: no calls
+	foreseen atomic.Pointer[string]     // the error of the first incident that stopped nothing
+	doubted  map[int32]bool             // partitions that seemed lost at the last look; of watch
 
 	shared atomic.Bool // the project shares passwords between organizations: none can be deleted
 
@@ -224,7 +225,12 @@ func (a *Apply) soft(err error) error {
 // incident notes a call's permanent error. When one error has become the rule, it
 // asks a person, and no instance makes calls until the answer (hazard A13).
 func (a *Apply) incident(ctx context.Context, errorType string) error {
-	if a.cfg.NoIncidents || !a.incidents.add(errorType) {
+	if !a.incidents.add(errorType) {
+		return nil
+	}
+	if a.cfg.NoIncidents {
+		a.foreseen.CompareAndSwap(nil, &errorType)
+		a.incidents.reset()
 		return nil
 	}
 	question := fmt.Sprintf("More than %d of the last %d calls to Stytch ended in %s. Nothing more is sent or parked for it. May apply go on, and try again what was?",
@@ -240,6 +246,15 @@ func (a *Apply) incident(ctx context.Context, errorType string) error {
 	}
 	a.holdFor(c.ID, c.Question)
 	return nil
+}
+
+// Foreseen is the error type of the first incident that was let pass
+// (Config.NoIncidents); "" without one.
+func (a *Apply) Foreseen() string {
+	if t := a.current.Load().foreseen.Load(); t != nil {
+		return *t
+	}
+	return ""
 }
 
 // waitHeld waits until the incident is over; false when the drain began.

@@ -176,7 +176,7 @@ func (s *Simulator) explicitRoles(sent []string) ([]string, error) {
 		switch {
 		case r == roleMember:
 			return nil, refuse("cannot_assign_default_rbac_role_id", "Every member has the default role: it cannot be assigned.")
-		case !s.policy.has(r):
+		case !s.options.AnyRole && !s.policy.has(r):
 			return nil, refuse("invalid_role", "A role does not exist in the project's RBAC policy.")
 		case !slices.Contains(roles, r):
 			roles = append(roles, r)

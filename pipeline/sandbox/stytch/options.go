@@ -14,6 +14,8 @@ type Options struct {
 	ProjectID, Secret string
 	// Roles are the RBAC policy's roles besides stytch_member and stytch_admin.
 	Roles []string
+	// AnyRole: the policy is not known, and every role is taken for one of it.
+	AnyRole bool
 	// RateLimit is the number of requests per second that each endpoint takes, in
 	// fixed windows aligned to the clock. 0: no limit.
 	RateLimit int

@@ -52,6 +52,19 @@ func (e Endpoint) writes() bool {
 	}
 }
 
+// Call is an endpoint as Stytch's reference names it, method and path; "" for one that
+// does not exist.
+func (e Endpoint) Call() string {
+	i := slices.IndexFunc(routes, func(r route) bool { return r.endpoint == e })
+	if i < 0 {
+		return ""
+	}
+	return routes[i].method + " /" + strings.Join(routes[i].segments, "/")
+}
+
+// Writes says whether an endpoint may change something.
+func (e Endpoint) Writes() bool { return e.writes() }
+
 func (e Endpoint) ofMember() bool {
 	return strings.HasPrefix(string(e), "members.") || strings.HasPrefix(string(e), "passwords.")
 }
