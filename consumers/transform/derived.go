@@ -95,7 +95,9 @@ func (c *compiler) catalogue(ctx context.Context, v *view) (*derive.Catalogue, e
 				}
 				types[col.typeOID] = found
 			}
-			columns[columnAt{t.oid, col.number}] = namedColumn{col.name, types[col.typeOID].comparison()}
+			kind := types[col.typeOID]
+			kind.plain = kind.plain && col.plain
+			columns[columnAt{t.oid, col.number}] = namedColumn{col.name, kind.comparison()}
 		}
 	}
 	equalities, err := c.equalities(ctx, v)

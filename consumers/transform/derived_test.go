@@ -154,6 +154,22 @@ func TestDerivedRoutes(t *testing.T) {
 			map[string]string{"team_members": "external_id: user_id org: team_id", "grants": "swept: no equality that always holds leads from it to a key column"},
 		},
 		{
+			"a value that stands for others has not their text", `SELECT m.team_id AS org, l.email::text AS external_id, string_agg(m.role, ',') AS email_address
+				FROM logins l JOIN team_members m ON m.user_id = l.id GROUP BY m.team_id, l.email`,
+			map[string]string{
+				"team_members": "org: team_id",
+				"logins":       "SELECT m.team_id AS org FROM changed l JOIN team_members m ON m.user_id = l.id",
+			},
+		},
+		{
+			"which is joined by its text", `SELECT m.team_id AS org, m.user_id AS external_id, s.n::text AS email_address
+				FROM (SELECT email, count(*) AS n FROM logins GROUP BY email) s JOIN team_members m ON m.role = s.email::text`,
+			map[string]string{
+				"team_members": "external_id: user_id org: team_id",
+				"logins":       "swept: no equality that always holds leads from it to a key column",
+			},
+		},
+		{
 			"equal without equal texts", `SELECT m.team_id AS org, l.id AS external_id, 'x' AS email_address FROM logins l JOIN users u ON u.email::citext = l.email
 				JOIN team_members m ON m.role = l.loose COLLATE loose`,
 			map[string]string{

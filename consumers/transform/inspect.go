@@ -23,8 +23,9 @@ type view struct {
 }
 
 type viewColumn struct {
-	name string
-	oid  uint32
+	name  string
+	oid   uint32
+	plain bool // its collation, if any, is deterministic
 }
 
 // relationRef is a relation that a view reads, and the columns it names.
@@ -92,13 +93,14 @@ func (c *compiler) refused(where, sql string, e *pgconn.PgError, offset int) {
 }
 
 func (c *compiler) viewColumns(ctx context.Context, name string) ([]viewColumn, error) {
-	rows, err := c.tx.Query(ctx, `SELECT attname, atttypid FROM pg_attribute
+	rows, err := c.tx.Query(ctx, `SELECT attname, atttypid, coalesce(l.collisdeterministic, true)
+		FROM pg_attribute LEFT JOIN pg_collation l ON l.oid = attcollation
 		WHERE attrelid = to_regclass('pg_temp.' || $1) AND attnum > 0 ORDER BY attnum`, name)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (col viewColumn, err error) {
-		return col, row.Scan(&col.name, &col.oid)
+		return col, row.Scan(&col.name, &col.oid, &col.plain)
 	})
 }
 

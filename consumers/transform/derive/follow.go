@@ -29,12 +29,15 @@ func (r *reading) origins(s *scope, keys []string, numbers map[string]int) map[s
 		if expression != nil && expression.kind == "COERCEVIAIO" && expression.text("resulttype") == typeText {
 			expression, text = expression.node("arg"), true
 		}
-		v, ok := s.resolve(expression)
+		v, ok := s.resultColumn(expression)
 		// What a row description says of a column, PostgreSQL keeps here.
 		if described := t.oid("resorigtbl"); !ok || described != 0 && (described != v.of.oid || t.number("resorigcol") != int(v.number)) {
 			continue
 		}
-		v.text = (text || v.text) && r.comparison(v.column) != comparesAsText
+		if v.text = text || v.text; !r.says(v) {
+			continue
+		}
+		v.text = v.text && r.comparison(v.column) != comparesAsText
 		found[key] = v
 	}
 	return found
@@ -127,7 +130,7 @@ func (r *reading) way(start *occurrence, keys []string, from map[string]value) w
 			continue
 		}
 		c := class[slices.IndexFunc(class, func(c column) bool { return c.of == order[i] })]
-		found[key] = value{c, at.text}
+		found[key] = value{column: c, text: at.text}
 		for o := c.of; o != nil; o = before[o] {
 			joined[o] = true
 		}

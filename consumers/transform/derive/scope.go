@@ -40,6 +40,9 @@ type column struct {
 type value struct {
 	column
 	text bool // under the name text or varchar, whatever its own type
+	// folded: it came through GROUP BY, DISTINCT or a partition, where one value stands
+	// for all that are equal to it, whatever their texts.
+	folded bool
 }
 
 // edge is an equality of two columns that holds in every row that has its region.
@@ -61,6 +64,8 @@ type scope struct {
 	// shared: only these columns (ressortgroupref) have one value in all rows of the
 	// result that a row of the FROM affects; nil: all of them.
 	shared map[string]bool
+	// folds: a row of the result stands for several of the FROM.
+	folds bool
 }
 
 // reading is what was read of a whole SELECT.
@@ -76,6 +81,7 @@ type reading struct {
 func (r *reading) query(q *node, parent *scope, in *region) *scope {
 	s := &scope{query: q, parent: parent, region: in, tables: map[int]*occurrence{}, subs: map[int]*scope{}}
 	s.opaque, s.shared = shape(q)
+	s.folds = !q.empty("groupClause") || !q.empty("distinctClause") || q.is("hasWindowFuncs")
 	if q.text("commandType") != "1" || q.is("hasModifyingCTE") {
 		r.unknown = "it is no plain SELECT"
 		return s
@@ -261,9 +267,15 @@ func (r *reading) conjunct(s *scope, v any, in *region) {
 	}
 	a, okA := s.resolve(args[0])
 	b, okB := s.resolve(args[1])
-	if okA && okB && a.of != b.of {
+	if okA && okB && a.of != b.of && r.says(a) && r.says(b) {
 		r.edges = append(r.edges, edge{a, b, in})
 	}
+}
+
+// says: the column's own value says what the expression is. The text of a value that
+// stands for others need not be theirs: 'x' for 'X' in citext, 1.0 for 1.00.
+func (r *reading) says(v value) bool {
+	return !v.text || !v.folded || r.comparison(v.column) != ""
 }
 
 // expression reads the subqueries of expressions.
@@ -310,6 +322,13 @@ func (s *scope) resolve(n *node) (v value, ok bool) {
 	return v, ok
 }
 
+// resultColumn resolves the expression of a column of the query's result.
+func (s *scope) resultColumn(n *node) (v value, ok bool) {
+	v, ok = s.resolve(n)
+	v.folded = v.folded || s.folds
+	return v, ok
+}
+
 // variable resolves a column of an entry of the range table.
 func (s *scope) variable(index, number int) (v value, ok bool) {
 	if number < 1 || number > math.MaxInt16 {
@@ -320,7 +339,7 @@ func (s *scope) variable(index, number int) (v value, ok bool) {
 	}
 	if sub := s.subs[index]; sub != nil {
 		if target := sub.target(number); target != nil {
-			return sub.resolve(target.node("expr"))
+			return sub.resultColumn(target.node("expr"))
 		}
 		return v, false
 	}
