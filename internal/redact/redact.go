@@ -7,6 +7,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -23,13 +27,18 @@ func Key(parts ...string) string {
 
 // SQLError replaces a PostgreSQL server error by one that carries its SQLSTATE,
 // and the names of table, column and constraint, never message or detail: those
-// carry values (hazard C5). Other errors pass unchanged.
+// carry values (hazard C5). An error of the connection keeps address and reason, not
+// the user. Other errors pass unchanged.
 func SQLError(err error) error {
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
-		return err
+	if errors.As(err, &pg) {
+		return &sqlError{state: pg.Code, table: pg.TableName, column: pg.ColumnName, constraint: pg.ConstraintName}
 	}
-	return &sqlError{state: pg.Code, table: pg.TableName, column: pg.ColumnName, constraint: pg.ConstraintName}
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return &connectError{address: net.JoinHostPort(connect.Config.Host, strconv.Itoa(int(connect.Config.Port))), reason: connect.Unwrap()}
+	}
+	return err
 }
 
 // SQLState is the SQLSTATE of an error that came from PostgreSQL, or "".
@@ -43,6 +52,23 @@ func SQLState(err error) string {
 		return s.state
 	}
 	return ""
+}
+
+// connectError is that of a session that could not begin. Its reason has a line for
+// each way that was tried, with TLS and without; the same one is said once.
+type connectError struct {
+	address string
+	reason  error
+}
+
+func (e *connectError) Unwrap() error { return e.reason }
+
+func (e *connectError) Error() string {
+	reason := strings.Join(slices.Compact(strings.Split(e.reason.Error(), "\n")), "; ")
+	if strings.HasPrefix(reason, e.address) {
+		return reason
+	}
+	return e.address + ": " + reason
 }
 
 type sqlError struct{ state, table, column, constraint string }

@@ -2,14 +2,10 @@ package discover
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/producers/replication"
@@ -47,11 +43,6 @@ type ConnectError struct{ err error }
 func (e *ConnectError) Unwrap() error { return e.err }
 
 func (e *ConnectError) Error() string {
-	var failed *pgconn.ConnectError
-	if redact.SQLState(e.err) == "" && errors.As(e.err, &failed) {
-		lines := strings.Split(failed.Unwrap().Error(), "\n") // one for each way that was tried, with TLS and without
-		return "no connection to the legacy database: " + strings.Join(slices.Compact(lines), "; ")
-	}
 	return fmt.Sprintf("no connection to the legacy database: %v", redact.SQLError(e.err))
 }
 

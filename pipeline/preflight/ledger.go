@@ -19,7 +19,7 @@ func (c *check) openLedger(ctx context.Context) bool {
 	conn, err := pgx.ConnectConfig(ctx, c.deps.Ledger)
 	if err != nil {
 		key, fix := orElse(WireLedger, err, "Create the database, and check address, credentials and pg_hba.conf")
-		c.find(Error, "ledger.unreachable", key, fix, "no connection to the ledger: %v", connectError(err))
+		c.find(Error, "ledger.unreachable", key, fix, "no connection to the ledger: %v", redact.SQLError(err))
 		return false
 	}
 	c.ledger = conn

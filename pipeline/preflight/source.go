@@ -3,13 +3,11 @@ package preflight
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/pipeline/config"
@@ -24,7 +22,7 @@ func (c *check) openSource(ctx context.Context) bool {
 	conn, err := pgx.ConnectConfig(ctx, replication.Session(c.deps.Source, c.application()))
 	if err != nil {
 		key, fix := orElse(WireSource, err, "Check address, credentials and pg_hba.conf")
-		c.find(Error, "source.unreachable", key, fix, "no connection to the legacy database: %v", connectError(err))
+		c.find(Error, "source.unreachable", key, fix, "no connection to the legacy database: %v", redact.SQLError(err))
 		return false
 	}
 	c.source = conn
@@ -46,15 +44,6 @@ func (c *check) unverified(key string, url config.Secret) {
 		c.find(Warning, key[:strings.IndexByte(key+".", '.')]+".tls", key, "Write sslmode=verify-full, and sslrootcert where the system's authorities do not suffice, into the URL",
 			"sslmode does not both encrypt and verify: on the way to the server others could read the rows, or answer in its place")
 	}
-}
-
-// connectError keeps the address and the reason, never the credentials.
-func connectError(err error) error {
-	var connect *pgconn.ConnectError
-	if redact.SQLState(err) == "" && errors.As(err, &connect) {
-		return fmt.Errorf("%s:%d: %w", connect.Config.Host, connect.Config.Port, connect.Unwrap())
-	}
-	return redact.SQLError(err)
 }
 
 // settings are what the source's server is set to.
@@ -160,7 +149,7 @@ func (c *check) replication(ctx context.Context) {
 	if err != nil {
 		c.find(Error, "source.replication", "source.postgres",
 			"ALTER ROLE … REPLICATION (on RDS: GRANT rds_replication), and a line for the role in pg_hba.conf that is not limited to other databases",
-			"the role cannot stream: %v", connectError(err))
+			"the role cannot stream: %v", redact.SQLError(err))
 		return
 	}
 	system, err := conn.Identify(ctx)
