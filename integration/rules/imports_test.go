@@ -24,6 +24,8 @@ var allowed = []struct{ from, to string }{
 	{"producers/capture", "producers/replication"},
 	{"producers/capture", "producers/backfill"},
 	{"producers/capture", "producers/publisher"},
+	{"producers/checksum", "producers/replication"},
+	{"producers/checksum", "producers/backfill"},
 	{"consumers/transform", "consumers/ledger"},
 	{"consumers/transform", "consumers/transform/derive"},
 	{"consumers/apply", "consumers/ledger"},

@@ -49,6 +49,29 @@ func connect(ctx context.Context, cfg *pgx.ConnConfig, application string) (*pgx
 	return conn, nil
 }
 
+// OpenReader opens a session whose one transaction, read-only, sees an exported
+// snapshot and reads by the primary key. The keeper's watcher looks after it. Closing
+// the session ends it.
+func OpenReader(ctx context.Context, cfg *pgx.ConnConfig, snapshot string) (*pgx.Conn, error) {
+	conn, err := connect(ctx, cfg, workerName)
+	if err != nil {
+		return nil, err
+	}
+	if err := exec(ctx, conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
+		return nil, closeAfter(conn, fmt.Errorf("begin: %w", err))
+	}
+	if err := importSnapshot(ctx, conn, snapshot); err != nil {
+		return nil, closeAfter(conn, err)
+	}
+	// The primary key's index bounds what a piece costs and gives its first row soon;
+	// a sequential scan, chosen on a bad estimate, would read the table once a piece.
+	err = exec(ctx, conn, "SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off")
+	if err != nil {
+		return nil, closeAfter(conn, fmt.Errorf("prepare the session: %w", err))
+	}
+	return conn, nil
+}
+
 // exec runs statements by the simple protocol, which takes no snapshot of its own
 // before SET TRANSACTION SNAPSHOT.
 func exec(ctx context.Context, conn *pgx.Conn, sql string) error {

@@ -24,9 +24,7 @@ type tableSQL struct {
 	searchPath string
 }
 
-// newTableSQL looks up where the operators of the primary key's index live: an
-// extension's type (citext) found without them would be compared as text, in
-// another order than the index, and rows would be missed.
+// newTableSQL is how to ask for a captured table.
 func newTableSQL(ctx context.Context, conn *pgx.Conn, t *producers.CapturedTable) (tableSQL, error) {
 	s := tableSQL{filter: t.Filter, from: "FROM ONLY " + t.Relation.SQL()}
 	if t.Partitioned {
@@ -40,19 +38,29 @@ func newTableSQL(ctx context.Context, conn *pgx.Conn, t *producers.CapturedTable
 		s.keys = append(s.keys, columns[i])
 	}
 	s.columns, s.keyList = strings.Join(columns, ", "), strings.Join(s.keys, ", ")
-	err := conn.QueryRow(ctx, `
+	var err error
+	s.searchPath, err = KeySearchPath(ctx, conn, t.Relation.Table)
+	return s, err
+}
+
+// KeySearchPath is the search_path in which the operators of a table's primary key
+// are found: an extension's type (citext) compared without them would be compared as
+// text, in another order than the index, and rows would be missed.
+func KeySearchPath(ctx context.Context, conn *pgx.Conn, t schemas.Table) (path string, err error) {
+	err = conn.QueryRow(ctx, `
 		SELECT coalesce(string_agg(DISTINCT pg_catalog.quote_ident(n.nspname), ', ') FILTER (WHERE n.nspname <> 'pg_catalog'), '')
 		FROM pg_catalog.pg_index i CROSS JOIN LATERAL pg_catalog.unnest(i.indclass::oid[]) AS class(oid)
 		JOIN pg_catalog.pg_opclass oc ON oc.oid = class.oid
 		JOIN pg_catalog.pg_amop ao ON ao.amopfamily = oc.opcfamily
 		JOIN pg_catalog.pg_operator o ON o.oid = ao.amopopr
 		JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
-		WHERE i.indrelid = $1 AND i.indisprimary`, t.Relation.OID).Scan(&s.searchPath)
+		JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
+		JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace
+		WHERE cn.nspname = $1 AND c.relname = $2 AND i.indisprimary`, t.Schema, t.Name).Scan(&path)
 	if err != nil {
-		return s, fmt.Errorf("look up the key's operators: %w", redact.SQLError(err))
+		return "", fmt.Errorf("look up the key's operators: %w", redact.SQLError(err))
 	}
-	s.searchPath = strings.TrimSuffix("pg_catalog, "+s.searchPath, ", ")
-	return s, nil
+	return strings.TrimSuffix("pg_catalog, "+path, ", "), nil
 }
 
 // enter prepares a session for statements about this table.

@@ -63,26 +63,14 @@ func (w *worker) run(ctx context.Context, cfg *pgx.ConnConfig, snapshot string) 
 }
 
 func (w *worker) work(ctx, asking context.Context, cfg *pgx.ConnConfig, snapshot string) error {
-	conn, err := connect(asking, cfg, workerName)
+	conn, err := OpenReader(asking, cfg, snapshot)
 	if err != nil {
 		return err
 	}
 	defer discard(conn)
-	if err := exec(asking, conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	if err := importSnapshot(asking, conn, snapshot); err != nil {
-		return err
-	}
 	// Locks that a session has it need not queue for behind DDL that waits for the keeper.
 	if err := exec(asking, conn, w.locks); err != nil {
 		return fmt.Errorf("lock the tables: %w", err)
-	}
-	// The primary key's index bounds what a piece costs and gives its first row soon;
-	// a sequential scan, chosen on a bad estimate, would read the table once a piece.
-	err = exec(asking, conn, "SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off")
-	if err != nil {
-		return fmt.Errorf("prepare the session: %w", err)
 	}
 	for !w.stopped() {
 		p, ok, err := w.queue.next(asking, conn)
