@@ -22,8 +22,9 @@ type Change struct {
 	Classes []ClassChange `json:"classes"`
 	// Fields that another number of entities has a value in, the largest difference first.
 	Fields []FieldChange `json:"fields"`
-	// Verdict, Seconds and Calls are the former ones.
+	// Verdict, Before (its counts), Seconds and Calls are the former ones.
 	Verdict Verdict `json:"verdict"`
+	Before  []Kind  `json:"before"`
 	Seconds float64 `json:"seconds"`
 	Calls   int64   `json:"calls"`
 }

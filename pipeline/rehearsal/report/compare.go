@@ -18,7 +18,7 @@ func (r *Report) Compare(former *Report, formerStates, ourStates string) error {
 		Mapping: former.Run.Mapping, LSN: former.Run.LSN, Ended: former.Run.Ended,
 		SameMapping: former.Run.Mapping == r.Run.Mapping,
 		Kinds:       []KindChange{}, Classes: classChanges(former, r), Fields: fieldChanges(former, r),
-		Verdict: former.Verdict, Seconds: former.Estimate.Seconds, Calls: former.calls(),
+		Verdict: former.Verdict, Before: former.Kinds, Seconds: former.Estimate.Seconds, Calls: former.calls(),
 	}
 	r.Change = c
 	now, err := openStates(ourStates)
@@ -174,15 +174,25 @@ func (k *KindChange) finish(before, now map[string]uint64) {
 	k.Fields = append(k.Fields, slices.Sorted(mapKeys(names))...)
 }
 
-// add counts an entity. Its key is a sample where the file has it.
+// add counts an entity. Its key is a sample where the file has it: the shortest and
+// smallest are kept, so that two comparisons show the same.
 func (g *ChangeGroup) add(r record) {
 	g.Count++
-	if r.shown == "" || len(g.Samples) >= Samples {
+	if r.shown == "" {
 		return
 	}
 	s := Sample{Key: r.shown}
 	if org, key, ok := strings.Cut(r.shown, "\x00"); ok {
 		s.Organization, s.Key = org, key
 	}
-	g.Samples = append(g.Samples, s)
+	at, _ := slices.BinarySearchFunc(g.Samples, s, compareSamples)
+	if at < Samples {
+		g.Samples = slices.Insert(g.Samples, at, s)
+		g.Samples = g.Samples[:min(len(g.Samples), Samples)]
+	}
+}
+
+func compareSamples(a, b Sample) int {
+	return cmp.Or(cmp.Compare(len(a.Organization), len(b.Organization)), strings.Compare(a.Organization, b.Organization),
+		cmp.Compare(len(a.Key), len(b.Key)), strings.Compare(a.Key, b.Key))
 }

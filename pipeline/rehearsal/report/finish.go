@@ -21,9 +21,7 @@ func (r *Report) Finish() {
 	slices.SortStableFunc(r.Hashes, func(a, b HashCount) int {
 		return cmp.Or(-cmp.Compare(a.Count, b.Count), strings.Compare(a.Class, b.Class))
 	})
-	slices.SortStableFunc(r.Roles, func(a, b Role) int {
-		return cmp.Or(-cmp.Compare(a.Members, b.Members), strings.Compare(a.Role, b.Role))
-	})
+	r.finishRoles()
 	slices.SortStableFunc(r.Calls, func(a, b Call) int {
 		return cmp.Or(-cmp.Compare(a.Count, b.Count), strings.Compare(a.Endpoint, b.Endpoint))
 	})
@@ -32,6 +30,24 @@ func (r *Report) Finish() {
 		r.Unfed[i].Keys = list(r.Unfed[i].Keys)
 	}
 	r.Verdict = r.verdict()
+}
+
+// maxRoles bounds the list: legacy systems that keep ids among the roles have many.
+const maxRoles = 200
+
+func (r *Report) finishRoles() {
+	unknown := func(x Role) int {
+		if x.Known {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(r.Roles, func(a, b Role) int {
+		return cmp.Or(unknown(a)-unknown(b), -cmp.Compare(a.Members, b.Members), strings.Compare(a.Role, b.Role))
+	})
+	if left := len(r.Roles) - maxRoles; left > 0 {
+		r.Roles, r.RolesLeftOut = r.Roles[:maxRoles], r.RolesLeftOut+int64(left)
+	}
 }
 
 // list makes an empty list of none, so that JSON never says null.

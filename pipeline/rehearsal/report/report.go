@@ -21,8 +21,10 @@ type Report struct {
 	Findings []Finding `json:"findings"`
 	// Hashes are the members' password hashes by class, the most frequent first.
 	Hashes []HashCount `json:"hashes"`
-	// Roles are those that members are to have, the most frequent first.
-	Roles []Role `json:"roles"`
+	// Roles are those that members are to have: first what the policy lacks, then the
+	// most frequent; RolesLeftOut counts the others.
+	Roles        []Role `json:"roles"`
+	RolesLeftOut int64  `json:"roles_left_out,omitempty"`
 	// Fields says how many entities have a value in each field: one that nobody has is
 	// a slip of the mapping.
 	Fields []Filled `json:"fields"`

@@ -1,0 +1,20 @@
+package report
+
+import (
+	"bytes"
+	"testing"
+)
+
+func html(t *testing.T, r *Report) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := r.WriteHTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestGoldenPage(t *testing.T) {
+	t.Parallel()
+	golden(t, "report.html", html(t, example(t)))
+}
