@@ -175,6 +175,12 @@ func (g *gatherer) entity(e *row) report.Entity {
 	switch e.reason {
 	case consumers.ReasonDuplicate:
 		out.Class, out.Detail = collision(e), ""
+	case consumers.ReasonDuplicateKey: // behind the number, the rows' digests tell nobody anything
+		out.Detail, _, _ = strings.Cut(e.detail, ":")
+	case consumers.ReasonRefused:
+		if strings.Contains(e.detail, "domain") {
+			out.Class = report.RefusedDomain
+		}
 	case consumers.ReasonInvalidRole:
 		out.Detail = strings.Join(slices.DeleteFunc(slices.Clone(e.roles), g.roles.Has), ", ")
 	}

@@ -18,6 +18,7 @@ const (
 	DuplicatePhone      Class = "duplicate_phone"       // in an organization
 	DuplicateSlug       Class = "duplicate_slug"        // in the project
 	DuplicateExternalID Class = "duplicate_external_id" // of an organization in the project, of a member in its organization
+	RefusedDomain       Class = "refused_domain"        // that members of an organization may have
 
 	NoOrganization Class = "no_organization"    // members whose organization the mapping does not return
 	NullKey        Class = "null_key"           // the mapping returns a row without a key
@@ -75,6 +76,10 @@ var entries = []entry{
 	{Class(consumers.ReasonInvalidRole), KeptOut, "Roles that the project does not have", consumers.Advice{}},
 	{Class(consumers.ReasonInvalidMetadata), KeptOut, "Metadata too large for Stytch", consumers.Advice{}},
 	{Class(consumers.ReasonInvalidField), KeptOut, "Other values that Stytch refuses", consumers.Advice{}},
+	{RefusedDomain, KeptOut, "E-mail domains that Stytch refuses", consumers.Advice{
+		Means: "Stytch does not let an organization admit addresses of this domain: it belongs to a mailbox provider, is one of disposable addresses, or is none. The detail is its error type.",
+		Fix:   "Leave such domains out of email_allowed_domains in the SELECT, or correct them in the legacy system.",
+	}},
 	{Class(consumers.ReasonDomainClaimed), KeptOut, "Domains that another organization claims", consumers.Advice{}},
 	{Class(consumers.ReasonRetiredEmail), KeptOut, "Addresses retired with another member", consumers.Advice{}},
 	{Class(consumers.ReasonForeignObject), KeptOut, "Objects in Stytch that others made", consumers.Advice{}},
