@@ -32,6 +32,8 @@ type Clients struct {
 	Stytch   *stytch.Client
 
 	cfg *config.Config
+	// incarnation of the embedded broker; zero with a Kafka that outlives processes.
+	incarnation ledger.Incarnation
 }
 
 // NewClients reads addresses and credentials; nothing is dialled yet.
@@ -102,9 +104,11 @@ func (c *Clients) identity(ctx context.Context, cfg *config.Config) (ledger.Iden
 	if err != nil {
 		return ledger.Identity{}, c.Explain(preflight.WireSource, err)
 	}
-	cluster, err := c.clusterID(ctx)
-	if err != nil {
-		return ledger.Identity{}, err
+	cluster := embeddedCluster
+	if !cfg.Kafka.Embedded {
+		if cluster, err = c.clusterID(ctx); err != nil {
+			return ledger.Identity{}, err
+		}
 	}
 	return ledger.Identity{
 		Name: cfg.Name, SystemID: system.ID, Database: system.Database, ClusterID: cluster,

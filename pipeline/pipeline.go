@@ -38,6 +38,8 @@ type Options struct {
 	// AcceptPlan is the id of the plan that the consent is to; "": to whatever the file
 	// says. AcceptedBy is the person.
 	AcceptPlan, AcceptedBy string
+	// Embedded stands in for Kafka's servers; nil: they outlive this process.
+	Embedded *Embedded
 	// Rehearsal of a run; nil: the run itself.
 	Rehearsal *Rehearsal
 	// Metrics; nil: a registry of its own.
@@ -92,7 +94,10 @@ func New(ctx context.Context, cfg *config.Config, o Options) (*Pipeline, error) 
 	if err := p.openLedger(ctx, &o); err != nil {
 		return nil, err
 	}
-	if p.plan, err = p.readPlan(ctx); err == nil && cfg.Kafka.Topics.Create {
+	if p.plan, err = p.readPlan(ctx); err == nil && o.Embedded != nil {
+		err = p.begin(ctx)
+	}
+	if err == nil && cfg.Kafka.Topics.Create {
 		err = clients.ensureApplyTopics(ctx, cfg)
 	}
 	if err == nil { // what the configuration says wrongly is said at once

@@ -35,6 +35,7 @@ func sourceConfig(cfg *config.Config) capture.Config {
 func newSource(cfg *config.Config, c *Clients, r *Rehearsal, owner string, log *slog.Logger, metrics prometheus.Registerer) *capture.Source {
 	instance := sourceConfig(cfg)
 	instance.Owner = owner
+	instance.Volatile, instance.FirstEpoch = c.incarnation.Number > 0, c.incarnation.Epoch
 	deps := capture.Deps{
 		Source: c.Source, Kafka: c.Kafka, Registry: c.Registry, Logger: log, Metrics: metrics,
 	}
@@ -46,7 +47,7 @@ func newSource(cfg *config.Config, c *Clients, r *Rehearsal, owner string, log *
 func newTransform(cfg *config.Config, c *Clients, pool *pgxpool.Pool, plan *transform.Plan, owner string, log *slog.Logger, metrics prometheus.Registerer) *transform.Transform {
 	return transform.New(
 		transform.Config{
-			Name: cfg.Name, Owner: owner, Digest: cfg.Digest(),
+			Name: cfg.Name, Owner: owner, Digest: cfg.Digest(), Incarnation: c.incarnation.Number,
 			Prefix: cfg.Kafka.Topics.Prefix, Tables: cfg.Source.Tables, Mappings: cfg.Mappings(),
 			ApplyPartitions: cfg.Kafka.Topics.Partitions, Sweep: cfg.Sweep, AuditEvery: cfg.Audit,
 		},

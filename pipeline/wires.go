@@ -17,6 +17,9 @@ import (
 // kafkaOptions are what every Kafka client of the process begins with: where the
 // brokers are, how they prove themselves, who we are.
 func kafkaOptions(cfg *config.Config) ([]kgo.Opt, error) {
+	if cfg.Kafka.Embedded && len(cfg.Kafka.Brokers) == 0 {
+		return []kgo.Opt{kgo.SeedBrokers("embedded.invalid:9092"), kgo.Dialer(noBroker), kgo.RequestRetries(0)}, nil
+	}
 	opts := []kgo.Opt{kgo.SeedBrokers(cfg.Kafka.Brokers...), kgo.ClientID("backstitch-" + cfg.Name)}
 	if cfg.Kafka.TLS.Enabled {
 		conf, err := cfg.Kafka.TLS.Config()
@@ -45,6 +48,9 @@ func mechanism(s config.SASL) sasl.Mechanism {
 }
 
 func newRegistry(cfg *config.Config) (*registry.Registry, error) {
+	if cfg.Kafka.Embedded && cfg.Kafka.Registry == "" {
+		return nil, nil // nobody asks it in other processes than its own
+	}
 	var opts []sr.ClientOpt
 	if a := cfg.Kafka.RegistryAuth; a.Username != "" {
 		opts = append(opts, sr.BasicAuth(a.Username, a.Password.Reveal()))

@@ -47,6 +47,9 @@ type Config struct {
 	// Owner names this instance in the ledger. Default the host's name and the
 	// process id.
 	Owner string
+	// Incarnation of an embedded broker, whose topics nobody else's offsets are of; 0
+	// with a Kafka that outlives processes.
+	Incarnation int64
 	// Digest of mapping and policies: with another one accepted in the ledger, this
 	// instance stands by (hazard C23). Empty: not compared.
 	Digest string

@@ -124,7 +124,7 @@ func (e *election) assume(ctx context.Context, conn *pgx.Conn, t *Transform) (*s
 		ended, err := ledger.Evict(evicting, e.conn, conn.PgConn().PID(), t.cfg.Standby)
 		evicted <- result{ended, err}
 	}()
-	s, err := takeOver(ctx, conn, t.cfg.Prefix, t.owner, t.cfg.Digest)
+	s, err := takeOver(ctx, conn, &t.cfg)
 	stop()
 	r := <-evicted
 	if err != nil {

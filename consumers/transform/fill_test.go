@@ -176,7 +176,7 @@ func TestOnlyTheFillMayBeAsynchronous(t *testing.T) { // hazard C12
 	f.check(err)
 	defer acquired.Release()
 	conn := acquired.Conn()
-	s, err := takeOver(f.ctx, conn, f.prefix, "test", "")
+	s, err := takeOver(f.ctx, conn, &Config{Prefix: f.prefix, Owner: "test"})
 	f.check(err)
 	fill, err := newFiller(f.ctx, conn, s.term, f.prefix, nil, newRouter(f.plan, defaultKeyTimeout, slog.New(slog.DiscardHandler)))
 	f.check(err)

@@ -40,17 +40,17 @@ type state struct {
 	topicIDs  map[string]string
 }
 
-// takeOver makes owner the transform's owner under a new term and reads where it
+// takeOver makes cfg.Owner the transform's owner under a new term and reads where it
 // stands. Every transaction of a former owner has ended by then, and none of its
 // next ones passes the fence (invariant 10, hazard C13). With a digest that is not
 // the accepted one it fails with a *ledger.DigestError (hazard C23).
-func takeOver(ctx context.Context, conn *pgx.Conn, prefix, owner, digest string) (*state, error) {
+func takeOver(ctx context.Context, conn *pgx.Conn, cfg *Config) (*state, error) {
 	s := &state{next: map[topicPartition]int64{}, topicIDs: map[string]string{}}
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if err := ledger.SameDigest(ctx, tx, digest); err != nil {
+		if err := ledger.SameDigest(ctx, tx, cfg.Digest); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, "INSERT INTO backstitch.transform (prefix) VALUES ($1) ON CONFLICT DO NOTHING", prefix); err != nil {
+		if _, err := tx.Exec(ctx, "INSERT INTO backstitch.transform (prefix) VALUES ($1) ON CONFLICT DO NOTHING", cfg.Prefix); err != nil {
 			return err
 		}
 		// FOR UPDATE waits for the key share locks of fence
@@ -58,19 +58,22 @@ func takeOver(ctx context.Context, conn *pgx.Conn, prefix, owner, digest string)
 		var at *time.Time
 		err := tx.QueryRow(ctx, `SELECT term + 1, phase, epoch, digest, extract(epoch FROM now() - filled_at) * 1e9,
 				evaluated_epoch, evaluated_commit_lsn, evaluated_end_lsn, evaluated_commit_at
-			FROM backstitch.transform WHERE prefix = $1 FOR UPDATE`, prefix).
+			FROM backstitch.transform WHERE prefix = $1 FOR UPDATE`, cfg.Prefix).
 			Scan(&s.term, &s.phase, &s.epoch, &s.digest, &s.filledAge, &s.evaluated.Epoch, &commit, &end, &at)
 		if err != nil {
+			return err
+		}
+		if err := ledger.SameIncarnation(ctx, tx, cfg.Prefix, cfg.Incarnation); err != nil {
 			return err
 		}
 		s.evaluated.CommitLSN, s.evaluated.EndLSN = schemas.LSN(commit), schemas.LSN(end)
 		if at != nil {
 			s.evaluated.CommitTime = *at
 		}
-		if _, err := tx.Exec(ctx, "UPDATE backstitch.transform SET term = $2, owner = $3, taken_at = now() WHERE prefix = $1", prefix, s.term, owner); err != nil {
+		if _, err := tx.Exec(ctx, "UPDATE backstitch.transform SET term = $2, owner = $3, taken_at = now() WHERE prefix = $1", cfg.Prefix, s.term, cfg.Owner); err != nil {
 			return err
 		}
-		return s.readOffsets(ctx, tx, prefix)
+		return s.readOffsets(ctx, tx, cfg.Prefix)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("take over the transform: %w", redact.SQLError(err))

@@ -23,14 +23,14 @@ func TestAFormerOwnerCannotWrite(t *testing.T) { // invariant 10, hazard C13
 		return conn.Conn()
 	}
 	first, second := connect(), connect()
-	one, err := takeOver(f.ctx, first, f.prefix, "one", "")
+	one, err := takeOver(f.ctx, first, &Config{Prefix: f.prefix, Owner: "one"})
 	f.check(err)
 	tx, err := first.Begin(f.ctx)
 	f.check(err)
 	f.check(fence(f.ctx, tx, one.term))
 	taken := make(chan *state, 1)
 	go func() {
-		two, err := takeOver(f.ctx, second, f.prefix, "two", "")
+		two, err := takeOver(f.ctx, second, &Config{Prefix: f.prefix, Owner: "two"})
 		if err != nil {
 			t.Error(err)
 		}

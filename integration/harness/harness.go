@@ -89,6 +89,9 @@ type Options struct {
 	Simulator simulator.Options
 	// Brokers; nil: testenv.Kafka.
 	Brokers []string
+	// Kafka is the YAML of kafka's value in place of brokers and registry, such as
+	// " embedded"; Brokers are then none.
+	Kafka string
 	// ProjectID and Secret that the configuration names; "": the simulator's.
 	ProjectID, Secret string
 }
@@ -118,7 +121,7 @@ func New(tb testing.TB, o Options) *World {
 	if o.RateLimit == 0 {
 		o.RateLimit = 2000
 	}
-	if w.Brokers = o.Brokers; w.Brokers == nil {
+	if w.Brokers = o.Brokers; w.Brokers == nil && o.Kafka == "" {
 		w.Brokers = testenv.Kafka(tb)
 	}
 	w.Registry = testenv.Registry(tb)
@@ -161,23 +164,24 @@ func pool(tb testing.TB, url string) *pgxpool.Pool {
 }
 
 func (w *World) yaml(o Options) string {
+	kafka := o.Kafka
+	if kafka == "" {
+		kafka = fmt.Sprintf("\n  brokers: [%s]\n  registry: %s\n  topics: {prefix: %s, partitions: 3, replication_factor: 1}", strings.Join(o.Brokers, ", "), o.Registry, w.Prefix)
+	}
 	return fmt.Sprintf(`name: %[1]s
 source:
   postgres: %[2]s
   tables: %[3]s
-kafka:
-  brokers: [%[4]s]
-  registry: %[5]s
-  topics: {prefix: %[1]s, partitions: 3, replication_factor: 1}
-ledger: %[6]s
-stytch: {base_url: %[7]q, project_id: %[8]s, secret: %[9]s, rate_limit: %[10]d/s}
+kafka:%[4]s
+ledger: %[5]s
+stytch: {base_url: %[6]q, project_id: %[7]s, secret: %[8]s, rate_limit: %[9]d/s}
 admin: {listen: "127.0.0.1:0"}
 organizations:
-%[11]s
+%[10]s
 members:
+%[11]s
 %[12]s
-%[13]s
-`, w.Prefix, o.Legacy, o.Tables, strings.Join(o.Brokers, ", "), o.Registry, o.Ledger, o.StytchURL, o.ProjectID, o.Secret, o.RateLimit,
+`, w.Prefix, o.Legacy, o.Tables, kafka, o.Ledger, o.StytchURL, o.ProjectID, o.Secret, o.RateLimit,
 		o.Organizations, o.Members, o.More)
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,13 +56,18 @@ func (a *app) run() *cobra.Command {
 					fmt.Fprintln(a.errOut, left)
 				}
 			}()
-			p, err := pipeline.New(cmd.Context(), cfg, pipeline.Options{
-				Logger: log, LogLevel: level, AcceptMapping: accept.given, AcceptPlan: accept.plan, AcceptedBy: operator(),
-			})
+			e, err := a.embed(cmd.Context(), cfg, caughtUp, log)
 			if err != nil {
 				return err
 			}
-			return a.runPipeline(cmd.Context(), p, caughtUp)
+			defer e.close()
+			p, err := pipeline.New(e.ctx, cfg, pipeline.Options{
+				Logger: log, LogLevel: level, AcceptMapping: accept.given, AcceptPlan: accept.plan, AcceptedBy: operator(), Embedded: e.Embedded,
+			})
+			if err == nil {
+				err = a.runPipeline(e.ctx, p, caughtUp)
+			}
+			return cmp.Or(e.lost(), err)
 		},
 	}
 	configFlag(cmd, &path)

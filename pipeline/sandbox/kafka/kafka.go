@@ -20,9 +20,16 @@ const Warning = "The embedded Kafka broker is for trying out, not for keeping da
 type Broker struct{ cluster *kfake.Cluster }
 
 // Start listens on addr (host:port; port 0: any free one).
-func Start(addr string) (*Broker, error) {
+func Start(addr string) (*Broker, error) { return start(addr) }
+
+// StartPrivate listens on any free port of this machine, and asks clients for SASL PLAIN.
+func StartPrivate(user, password string) (*Broker, error) {
+	return start("127.0.0.1:0", kfake.EnableSASL(), kfake.Superuser("PLAIN", user, password))
+}
+
+func start(addr string, more ...kfake.Opt) (*Broker, error) {
 	var once sync.Once
-	cluster, err := kfake.NewCluster(
+	cluster, err := kfake.NewCluster(append([]kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.ListenFn(func(network, any string) (net.Listener, error) {
 			listen := any
@@ -31,7 +38,7 @@ func Start(addr string) (*Broker, error) {
 		}),
 		// Compaction would ignore open transactions and could take a checkpoint away.
 		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": "9223372036"}),
-	)
+	}, more...)...)
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded Kafka broker on %s: %w", addr, err)
 	}
