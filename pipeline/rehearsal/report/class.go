@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -43,7 +44,14 @@ type entry struct {
 	class    Class
 	severity Severity
 	title    string
-	advice   consumers.Advice // zero: the reason's, or the loss's, of the same name
+	// advice of the reason, or the loss, of the same name stands where this says nothing:
+	// what it says instead is what only a rehearsal's reader can do.
+	advice consumers.Advice
+}
+
+// consequence says that a class ends when another finding is resolved.
+func (e entry) consequence() bool {
+	return e.class == Class(consumers.ReasonBlockedByOrganization) || e.class == Class(consumers.ReasonBlockedByHolder)
 }
 
 // entries are in the order in which findings of one severity and number are listed.
@@ -66,28 +74,40 @@ var entries = []entry{
 	}},
 	{Class(consumers.ReasonDuplicate), KeptOut, "A value that Stytch keeps unique, twice", consumers.Advice{}},
 	{Class(consumers.ReasonDuplicateKey), KeptOut, "Two rows for one key", consumers.Advice{}},
-	{Class(consumers.ReasonEvaluation), KeptOut, "Rows on which the SELECT fails", consumers.Advice{}},
+	{Class(consumers.ReasonEvaluation), KeptOut, "Rows on which the SELECT fails", consumers.Advice{
+		Fix: "Correct the rows in the legacy system, or make the SELECT accept them.",
+	}},
 	{Class(consumers.ReasonIncomplete), KeptOut, "Rows of which a large value was never seen", consumers.Advice{}},
 	{Class(consumers.ReasonMissingEmail), KeptOut, "Members without an e-mail address", consumers.Advice{}},
 	{Class(consumers.ReasonInvalidEmail), KeptOut, "E-mail addresses that Stytch refuses", consumers.Advice{}},
 	{Class(consumers.ReasonInvalidSlug), KeptOut, "Slugs that Stytch refuses", consumers.Advice{}},
 	{Class(consumers.ReasonInvalidName), KeptOut, "Names that Stytch refuses, or that are missing", consumers.Advice{}},
 	{Class(consumers.ReasonInvalidPhone), KeptOut, "Phone numbers that Stytch refuses", consumers.Advice{}},
-	{Class(consumers.ReasonInvalidRole), KeptOut, "Roles that the project does not have", consumers.Advice{}},
+	{Class(consumers.ReasonInvalidRole), KeptOut, "Roles that the project does not have", consumers.Advice{
+		Fix: "Add the roles to the project's policy in the Stytch dashboard, or let the SELECT return roles that it has.",
+	}},
 	{Class(consumers.ReasonInvalidMetadata), KeptOut, "Metadata too large for Stytch", consumers.Advice{}},
 	{Class(consumers.ReasonInvalidField), KeptOut, "Other values that Stytch refuses", consumers.Advice{}},
 	{RefusedDomain, KeptOut, "E-mail domains that Stytch refuses", consumers.Advice{
 		Means: "Stytch does not let an organization admit addresses of this domain: it belongs to a mailbox provider, is one of disposable addresses, or is none. The detail is its error type.",
 		Fix:   "Leave such domains out of email_allowed_domains in the SELECT, or correct them in the legacy system.",
 	}},
-	{Class(consumers.ReasonDomainClaimed), KeptOut, "Domains that another organization claims", consumers.Advice{}},
+	{Class(consumers.ReasonDomainClaimed), KeptOut, "Domains that another organization claims", consumers.Advice{
+		Fix: "Release the claim in Stytch, or give the members another address.",
+	}},
 	{Class(consumers.ReasonRetiredEmail), KeptOut, "Addresses retired with another member", consumers.Advice{}},
 	{Class(consumers.ReasonForeignObject), KeptOut, "Objects in Stytch that others made", consumers.Advice{}},
 	{Class(consumers.ReasonForeignChange), KeptOut, "Values in Stytch that others changed", consumers.Advice{}},
-	{Class(consumers.ReasonRefused), KeptOut, "Calls that Stytch refuses", consumers.Advice{}},
+	{Class(consumers.ReasonRefused), KeptOut, "Calls that Stytch refuses", consumers.Advice{
+		Fix: "Look the error type up in Stytch's documentation, and remove the cause.",
+	}},
 	{Class(consumers.ReasonMissing), KeptOut, "Objects that are gone from Stytch", consumers.Advice{}},
-	{Class(consumers.ReasonBlockedByOrganization), KeptOut, "Members whose organization is kept out", consumers.Advice{}},
-	{Class(consumers.ReasonBlockedByHolder), KeptOut, "Entities that wait for one that is kept out", consumers.Advice{}},
+	{Class(consumers.ReasonBlockedByOrganization), KeptOut, "Members whose organization is kept out", consumers.Advice{
+		Fix: "Resolve the organization: it is among these findings, and its members follow by themselves.",
+	}},
+	{Class(consumers.ReasonBlockedByHolder), KeptOut, "Entities that wait for one that is kept out", consumers.Advice{
+		Fix: "Resolve the holder: it is among these findings.",
+	}},
 	{Class(consumers.ReasonDeleteBrake), KeptOut, "Deletes over the brake", consumers.Advice{}},
 	{Class(consumers.ReasonDeleteHold), KeptOut, "Deletes that the policy holds", consumers.Advice{}},
 	{Class(consumers.ReasonUnearned), KeptOut, "Deletes that no row's change caused", consumers.Advice{}},
@@ -125,12 +145,10 @@ func describe(c Class) (entry, int) {
 		return entry{class: c, severity: KeptOut, title: strings.ReplaceAll(string(c), "_", " ")}, len(entries)
 	}
 	e := entries[at]
-	switch {
-	case e.advice != consumers.Advice{}:
-	case e.severity == Lost:
-		e.advice = consumers.AdviseLoss(consumers.Loss(c))
-	default:
-		e.advice = consumers.Advise(consumers.Reason(c))
+	advice := consumers.Advise(consumers.Reason(c))
+	if e.severity == Lost {
+		advice = consumers.AdviseLoss(consumers.Loss(c))
 	}
+	e.advice.Means, e.advice.Fix = cmp.Or(e.advice.Means, advice.Means), cmp.Or(e.advice.Fix, advice.Fix)
 	return e, at
 }

@@ -82,7 +82,7 @@ func exampleFacts(edited bool) *Report {
 	}
 	if !edited {
 		r.Run.Mapping, r.Run.Started, r.Run.Ended = "0cc175b9c0f1b6a831c399e269772661b3c4d5e6f708192031f7a0b3c4d5e6f7", started.Add(-time.Hour), started.Add(-time.Hour+95*time.Second)
-		r.Estimate.Limits[0].Calls = 10_102
+		r.Calls[0].Count, r.Estimate.Limits[0].Calls = 2_344, 10_102
 	}
 	return r
 }

@@ -36,14 +36,8 @@ func (r *Report) Finish() {
 const maxRoles = 200
 
 func (r *Report) finishRoles() {
-	unknown := func(x Role) int {
-		if x.Known {
-			return 1
-		}
-		return 0
-	}
 	slices.SortStableFunc(r.Roles, func(a, b Role) int {
-		return cmp.Or(unknown(a)-unknown(b), -cmp.Compare(a.Members, b.Members), strings.Compare(a.Role, b.Role))
+		return cmp.Or(falseFirst(a.Known, b.Known), -cmp.Compare(a.Members, b.Members), strings.Compare(a.Role, b.Role))
 	})
 	if left := len(r.Roles) - maxRoles; left > 0 {
 		r.Roles, r.RolesLeftOut = r.Roles[:maxRoles], r.RolesLeftOut+int64(left)
@@ -56,6 +50,16 @@ func list[T any](l []T) []T {
 		return []T{}
 	}
 	return l
+}
+
+func falseFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }
 
 func byKind(a, b consumers.Kind) int { return -strings.Compare(string(a), string(b)) } // organization, member
@@ -92,10 +96,10 @@ func (r *Report) finishFindings() {
 		})
 	}
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
-		_, i := describe(a.Class)
-		_, j := describe(b.Class)
+		first, i := describe(a.Class)
+		second, j := describe(b.Class)
 		return cmp.Or(cmp.Compare(slices.Index(severities, a.Severity), slices.Index(severities, b.Severity)),
-			-cmp.Compare(a.Count, b.Count), cmp.Compare(i, j), byKind(a.Kind, b.Kind))
+			falseFirst(first.consequence(), second.consequence()), -cmp.Compare(a.Count, b.Count), cmp.Compare(i, j), byKind(a.Kind, b.Kind))
 	})
 }
 

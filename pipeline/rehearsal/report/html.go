@@ -26,6 +26,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"words": func(v any) string { return strings.ReplaceAll(fmt.Sprint(v), "_", " ") },
 	"diff":  func(a, b int64) int64 { return b - a },
 	"of":    func(f Finding) string { return f.of() },
+	"title": func(k consumers.Kind) string { s := string(k) + "s"; return strings.ToUpper(s[:1]) + s[1:] },
 	"share": func(part, whole int64) string { return fmt.Sprintf("%.3f%%", 100*float64(part)/float64(max(1, whole))) },
 	"plain": func(s Standing) string { return s.String() },
 	"outcome": func(o Outcome) string {
@@ -129,8 +130,8 @@ func (r *Report) tiles() []tile {
 	part := func(n int64) string { return percent(n, all) + " of " + number(all) }
 	good, loss, out, open := r.In(Created, Updated), r.In(WithLoss), r.In(Parked, Blocked, Consent), r.In(Waiting, Pending)
 	tiles := []tile{
-		{"As desired", number(good), part(good), "good"},
-		{"With a named loss", number(loss), part(loss), "loss"},
+		{"In Stytch as desired", number(good), part(good), "good"},
+		{"In Stytch with a loss", number(loss), part(loss), "loss"},
 		{"Kept out", number(out), part(out), "out"},
 	}
 	if open > 0 {

@@ -14,8 +14,8 @@ func (r *Report) thenNow() (rows []thenNow) {
 	if c == nil {
 		return nil
 	}
-	then, now := verdicts[c.Verdict], r.Headline()
-	verdict := thenNow{What: "Verdict", Then: then, Now: now}
+	then, now := inShort[c.Verdict], inShort[r.Verdict]
+	verdict := thenNow{What: "The run", Then: then, Now: now}
 	if then == now {
 		verdict.Diff = "the same"
 	}

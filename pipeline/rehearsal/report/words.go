@@ -5,8 +5,6 @@ import (
 	"math"
 	"strings"
 	"time"
-
-	"github.com/backstitch/backstitch/consumers"
 )
 
 // verdicts are the verdicts in words.
@@ -16,6 +14,9 @@ var verdicts = map[Verdict]string{
 	Incomplete: "The run would not pass yet",
 	Unfinished: "Nobody can tell yet",
 }
+
+// inShort are the verdicts where there is little room.
+var inShort = map[Verdict]string{Complete: "passes", WithLosses: "passes, with losses", Incomplete: "would not pass", Unfinished: "nobody can tell"}
 
 // Headline is the verdict in words.
 func (r *Report) Headline() string {
@@ -32,25 +33,27 @@ func (r *Report) Lead() string {
 	case all == 0:
 		return "The mapping returned no organization and no member, which proves nothing."
 	case r.Verdict == Incomplete:
-		return fmt.Sprintf("%s of %s would not be in Stytch as the mapping says until a person acts.", number(r.In(Parked, Blocked, Consent)), r.entities(all))
+		return fmt.Sprintf("%s, of %s, would not be in Stytch as the mapping says until a person acts.", r.entities(Parked, Blocked, Consent), number(all))
 	case r.Verdict == Unfinished && r.Run.Interrupted != "":
-		return fmt.Sprintf("The rehearsal ended early, with %s of %s not settled: %s.", number(r.In(Waiting, Pending)), r.entities(all), strings.TrimSuffix(r.Run.Interrupted, "."))
+		return fmt.Sprintf("The rehearsal ended early, with %s, of %s, not settled: %s.", r.entities(Waiting, Pending), number(all), strings.TrimSuffix(r.Run.Interrupted, "."))
 	case r.Verdict == Unfinished:
-		return fmt.Sprintf("%s of %s were not settled when the rehearsal ended.", number(r.In(Waiting, Pending)), r.entities(all))
+		return fmt.Sprintf("%s, of %s, were not settled when the rehearsal ended.", r.entities(Waiting, Pending), number(all))
 	case r.Verdict == WithLosses:
-		return fmt.Sprintf("All %s would be in Stytch, %s of them without something that Stytch cannot take.", r.entities(all), number(r.In(WithLoss)))
+		return fmt.Sprintf("All %s would be in Stytch, %s of them without something that Stytch cannot take.", r.entities(Outcomes...), number(r.In(WithLoss)))
 	}
-	return fmt.Sprintf("All %s would be in Stytch as the mapping says.", r.entities(all))
+	return fmt.Sprintf("All %s would be in Stytch as the mapping says.", r.entities(Outcomes...))
 }
 
-func (r *Report) entities(all int64) string {
-	var organizations int64
+// entities are organizations and members, in numbers.
+func (r *Report) entities(outcomes ...Outcome) string {
+	var parts []string
 	for _, k := range r.Kinds {
-		if k.Kind == consumers.Organization {
-			organizations = k.Entities
+		only := Report{Kinds: []Kind{k}}
+		if n := only.In(outcomes...); n > 0 {
+			parts = append(parts, count(n, string(k.Kind)))
 		}
 	}
-	return fmt.Sprintf("%s and %s", count(organizations, "organization"), count(all-organizations, "member"))
+	return strings.Join(parts, " and ")
 }
 
 // outcomes are the outcomes in words, and what stands for their colour.
@@ -105,10 +108,10 @@ func number(n int64) string {
 
 // signed is a difference.
 func signed(n int64) string {
-	if n > 0 {
-		return "+" + number(n)
+	if n < 0 {
+		return "−" + number(-n)
 	}
-	return number(n)
+	return "+" + number(n)
 }
 
 // percent never rounds to what is not: 99.9 stays below 100, one of a million above 0.
