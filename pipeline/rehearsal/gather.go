@@ -172,7 +172,14 @@ func (g *gatherer) entity(e *row) report.Entity {
 	default:
 		out.Outcome = report.Created
 	}
-	switch e.reason {
+	g.explain(e, &out)
+	return out
+}
+
+// explain tells causes apart that the ledger has one reason for, and says what the
+// report may tell of them.
+func (g *gatherer) explain(e *row, out *report.Entity) {
+	switch e.reason { //nolint:exhaustive // the others say all
 	case consumers.ReasonDuplicate:
 		out.Class, out.Detail = collision(e), ""
 	case consumers.ReasonDuplicateKey: // behind the number, the rows' digests tell nobody anything
@@ -184,7 +191,6 @@ func (g *gatherer) entity(e *row) report.Entity {
 	case consumers.ReasonInvalidRole:
 		out.Detail = strings.Join(slices.DeleteFunc(slices.Clone(e.roles), g.roles.Has), ", ")
 	}
-	return out
 }
 
 // collision names the value that two entities share.
