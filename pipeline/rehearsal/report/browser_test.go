@@ -97,7 +97,7 @@ func (b *browser) open(r *Report, width int64, scheme string) {
 		b.Fatal(err)
 	}
 	tell(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 900, DeviceScaleFactor: 1})
-	tell(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+	tell(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "", Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
 	act(b, chromedp.Navigate("file://"+path))
 }
 
@@ -150,6 +150,14 @@ func TestPageInEveryWidthAndTheme(t *testing.T) {
 				b.keep(fmt.Sprintf("%s-%s-%d.png", name, scheme, width), act(b, chromedp.FullScreenshot(100)))
 			}
 		}
+		// On paper: light, whatever the system's theme is, and nothing wider than the sheet.
+		tell(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: 690, Height: 1000, DeviceScaleFactor: 1})
+		tell(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print", Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}})
+		b.looksRight(name + ", on paper")
+		if back := b.value(`getComputedStyle(document.body).backgroundColor`); back != "rgb(255, 255, 255)" {
+			t.Errorf("%s: paper is %s", name, back)
+		}
+		b.keep(name+"-paper.png", act(b, chromedp.FullScreenshot(100)))
 		pdf, err := chromedp.Call(b.tab, cdppage.PrintToPDF, cdppage.PrintToPDFParams{PreferCSSPageSize: new(true)})
 		if err != nil {
 			t.Fatal(err)

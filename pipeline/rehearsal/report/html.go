@@ -127,12 +127,17 @@ func newView(r *Report) *view {
 // long does it take.
 func (r *Report) tiles() []tile {
 	all := r.In(Outcomes...)
-	part := func(n int64) string { return percent(n, all) + " of " + number(all) }
+	part := func(n int64) string {
+		if all == 0 {
+			return "of none"
+		}
+		return percent(n, all) + " of " + number(all)
+	}
 	good, loss, out, open := r.In(Created, Updated), r.In(WithLoss), r.In(Parked, Blocked, Consent), r.In(Waiting, Pending)
 	tiles := []tile{
-		{"In Stytch as desired", number(good), part(good), "good"},
-		{"In Stytch with a loss", number(loss), part(loss), "loss"},
-		{"Kept out", number(out), part(out), "out"},
+		{"In Stytch as desired", number(good), part(good), ifAny(good, "good")},
+		{"In Stytch with a loss", number(loss), part(loss), ifAny(loss, "loss")},
+		{"Kept out", number(out), part(out), ifAny(out, "out")},
 	}
 	if open > 0 {
 		tiles = append(tiles, tile{"Not settled", number(open), part(open), "open"})
@@ -144,4 +149,12 @@ func (r *Report) tiles() []tile {
 		}
 	}
 	return append(tiles, t)
+}
+
+// ifAny keeps the alarm of a colour for what is there.
+func ifAny(n int64, tone string) string {
+	if n == 0 {
+		return "none"
+	}
+	return tone
 }

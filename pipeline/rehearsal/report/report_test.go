@@ -35,6 +35,25 @@ func TestGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "report.json", raw.Bytes())
+	var text bytes.Buffer
+	if err := r.WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "report.txt", text.Bytes())
+}
+
+// A role's name does not steer the terminal.
+func TestTextHasNoControlCharacters(t *testing.T) {
+	t.Parallel()
+	r := &Report{Run: Run{Name: "a\x1b[2Jb"}, Findings: []Finding{{Class: DuplicateSlug, Count: 1, Details: []Detail{{"\x1b]0;x\a\u009b", 1}}}}}
+	r.Finish()
+	var text bytes.Buffer
+	if err := r.WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	if bytes.ContainsAny(text.Bytes(), "\x1b\a") || bytes.Contains(text.Bytes(), []byte("\u009b")) {
+		t.Errorf("%q", text.String())
+	}
 }
 
 func TestReadReturnsWhatWasWritten(t *testing.T) {

@@ -159,7 +159,7 @@ func (s Standing) String() string {
 		return words(s.Outcome)
 	}
 	e, _ := describe(s.Class)
-	return words(s.Outcome) + " (" + strings.ToLower(e.title[:1]) + e.title[1:] + ")"
+	return words(s.Outcome) + " (" + lowerFirst(e.title) + ")"
 }
 
 // shortDigest is as much of a digest as plan prints.
