@@ -16,10 +16,11 @@ const derivedDDL = teamsDDL + `
 	CREATE TABLE domains (name text PRIMARY KEY, team_id bigint, verified bool);
 	CREATE TABLE "Order" (id int PRIMARY KEY, "user" int, "teamId" text);
 	CREATE TABLE parents (id int PRIMARY KEY, parent_id int);
+	CREATE TABLE codes (code char(4) PRIMARY KEY, name text);
 	CREATE EXTENSION citext;
 	CREATE TABLE logins (id int PRIMARY KEY, email citext, loose text);`
 
-var derivedTables = public("teams", "users", "team_members", "grants", "domains", "Order", "parents", "logins")
+var derivedTables = public("teams", "users", "team_members", "grants", "domains", "Order", "parents", "logins", "codes")
 
 // said is a mapping's routes as people write them; sweep with its reason.
 func said(m *CompiledMapping) map[string]string {
@@ -148,6 +149,36 @@ func TestDerivedRoutes(t *testing.T) {
 			"recursion", `WITH RECURSIVE r AS (SELECT id, parent_id FROM parents UNION SELECT r.id, p.parent_id FROM r JOIN parents p ON p.id = r.parent_id)
 				SELECT r.id AS org, r.parent_id AS external_id, 'x' AS email_address FROM r`,
 			map[string]string{"parents": "swept: it uses WITH RECURSIVE"},
+		},
+		{
+			"IN, alone, under OR, of two columns", `SELECT m.team_id AS org, m.user_id AS external_id, 'x' AS email_address FROM team_members m
+				WHERE m.user_id IN (SELECT g.user_id FROM grants g WHERE g.role = 'a') AND (m.role = 'o' OR m.team_id = ANY (SELECT id FROM teams))
+				AND (m.team_id::text, m.user_id) IN (SELECT o."teamId", o."user" FROM "Order" o)`,
+			map[string]string{
+				"team_members": "external_id: user_id org: team_id",
+				"grants":       "external_id: user_id",
+				"teams":        "SELECT teams.id AS org, m.user_id AS external_id FROM changed teams JOIN team_members m ON m.team_id = teams.id",
+				"Order":        "external_id: user",
+			},
+		},
+		{
+			"a cast that is a function, and a function that is none", `SELECT c.code::text AS org, length(c.name)::text AS external_id, c.name AS email_address FROM codes c`,
+			map[string]string{"codes": "SELECT c.code::text AS org FROM changed c"},
+		},
+		{
+			"USING, whose column is that of the side that is there", `SELECT m.team_id AS org, user_id AS external_id, g.role AS email_address FROM team_members m RIGHT JOIN grants g USING (user_id)`,
+			map[string]string{"team_members": "external_id: user_id org: team_id", "grants": "external_id: user_id"},
+		},
+		{
+			"IN that is negated, of the first rows, of a text that stands for others", `SELECT m.team_id AS org, m.user_id AS external_id, 'x' AS email_address FROM team_members m
+				WHERE (m.user_id IN (SELECT user_id FROM grants)) IS NOT TRUE AND m.team_id IN (SELECT id FROM teams ORDER BY id LIMIT 3)
+				AND m.role IN (SELECT email::text FROM logins GROUP BY email)`,
+			map[string]string{
+				"team_members": "external_id: user_id org: team_id",
+				"grants":       "swept: no equality that always holds leads from it to a key column",
+				"teams":        "swept: no equality that always holds leads from it to a key column",
+				"logins":       "swept: no equality that always holds leads from it to a key column",
+			},
 		},
 		{
 			"IN, whose NULLs reach further", `SELECT m.team_id AS org, m.user_id AS external_id, 'x' AS email_address FROM team_members m WHERE m.user_id NOT IN (SELECT user_id FROM grants)`,

@@ -110,6 +110,11 @@ func (d *drawing) condition(left, right []string) string {
 		return d.one(left...) + ".c = " + d.one(right...) + ".c"
 	case 9:
 		return d.one(left...) + ".c::text = " + d.one(right...) + d.one(".c", ".v") + "::text"
+	case 10:
+		if d.schema.loose == "citext" {
+			return d.one(left...) + ".v::citext = " + d.one(right...) + ".c"
+		}
+		return "true"
 	default:
 		return a + " = " + b
 	}
@@ -157,10 +162,16 @@ func (d *drawing) joined(item string, depth int) string {
 	}
 	left, fresh := d.aliases[:before], d.aliases[before:]
 	join := d.one("JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN")
-	if lateral && join == "RIGHT JOIN" {
+	if !d.plain && d.chance(3, "a full join") {
+		join = "FULL JOIN"
+	}
+	if lateral && join != "JOIN" {
 		join = "LEFT JOIN"
 	}
 	on := d.conditions(fresh, left)
+	if join == "FULL JOIN" { // PostgreSQL can do no other
+		return item + " FULL JOIN " + right + " ON " + d.number(fresh) + " = " + d.number(left)
+	}
 	if join == "JOIN" && d.chance(40, "cross join") {
 		on = "true" // what else ties the two together may not have to be there
 	}
@@ -264,7 +275,7 @@ func (d *drawing) subquery() string {
 	case 2:
 		return d.number(d.aliases) + " = (SELECT (array_agg(t.x ORDER BY t.x))[1] FROM " + in + " t (x))"
 	case 3:
-		return d.number(d.aliases) + d.one(" = ANY ", " < ALL ", " > ANY ") + in
+		return d.number(d.aliases) + d.one(" = ANY ", " = ALL ", " < ALL ", " > ANY ") + in
 	case 4:
 		return "(" + d.number(d.aliases) + " IN " + in + " OR " + d.condition(d.aliases, d.aliases) + ")"
 	case 5:
@@ -288,6 +299,9 @@ func anyMembers(t *rapid.T, schema drawnSchema) string {
 	if d.chance(10, "another arm") {
 		d.aliases = nil
 		sql += d.one(" UNION ALL ", " UNION ", " EXCEPT ", " INTERSECT ") + d.members()
+	}
+	if sql[0] != '(' && d.chance(3, "the first of all") {
+		sql += " ORDER BY 1, 2, 3 LIMIT 2"
 	}
 	return with + sql
 }

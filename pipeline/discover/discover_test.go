@@ -149,6 +149,14 @@ func (b *bundle) accepted(yaml string) {
 			b.Errorf("not accepted: %s at %s (%s): %s. %s", f.Code, f.Where, f.Key, f.What, f.Fix)
 		}
 	}
+	for _, r := range report.Routes {
+		if r.Swept != "" {
+			b.Errorf("no route to %ss is derived for %s: %s", r.Kind, r.Table, r.Swept)
+		}
+	}
+	if len(report.Routes) == 0 || strings.Contains(yaml, "routes:") {
+		b.Errorf("the file writes routes, or needs none: %v", report.Routes)
+	}
 	if report.Backfill == nil || report.Backfill.Members == 0 || report.Backfill.Organizations == 0 {
 		b.Errorf("the mapping yields nothing: %+v\n%s", report.Backfill, report.Text())
 	}

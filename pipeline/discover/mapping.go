@@ -10,7 +10,6 @@ import (
 type mapping struct {
 	// sql is "" when there is nothing to select from: then todo says so.
 	sql    string
-	routes []route
 	notes  []string // comments
 	sketch string   // what to start from, where sql is ""
 	todos  []string // decisions that only a person can take
@@ -20,14 +19,6 @@ type mapping struct {
 	fields []field
 	from   []string
 	where  []filter
-}
-
-// route is a line of the mapping's routes.
-type route struct {
-	table   *Table
-	columns [][2]string // key column, column of the row
-	sql     string      // instead of columns
-	keys    int         // how many key columns it yields
 }
 
 // field is a column of a SELECT.
@@ -72,42 +63,13 @@ func conditions(where []filter) string {
 	return " WHERE " + strings.Join(parts, " AND ")
 }
 
-// key is a key column in SQL, and the route's value for it.
+// key is a key column in SQL.
 func (m *mapping) key(alias string, c *Column) string {
 	if c.fitsKey() {
 		return alias + "." + c.SQLName
 	}
 	m.notes = append(m.notes, fmt.Sprintf("%s.%s is %s, whose values do not compare like their text: the key is its text, and PostgreSQL cannot look it up by an index on the column.", alias, c.SQLName, c.Type))
 	return alias + "." + c.SQLName + "::text"
-}
-
-// routed adds a route by columns, or by SQL where a key is converted.
-func (m *mapping) routed(t *Table, keys ...[2]any) {
-	r := route{table: t, keys: len(keys)}
-	var sql []string
-	plain := true
-	for _, k := range keys {
-		name, c := k[0].(string), k[1].(*Column)
-		r.columns = append(r.columns, [2]string{name, c.Name})
-		if c.fitsKey() {
-			sql = append(sql, "c."+c.SQLName+" AS "+name)
-		} else {
-			plain = false
-			sql = append(sql, "c."+c.SQLName+"::text AS "+name)
-		}
-	}
-	if !plain {
-		r.columns, r.sql = nil, "SELECT "+strings.Join(sql, ", ")+" FROM changed c"
-	}
-	for i, there := range m.routes {
-		if there.table == t { // the row is read twice: by the fewer keys, it touches what either does
-			if r.keys < there.keys {
-				m.routes[i] = r
-			}
-			return
-		}
-	}
-	m.routes = append(m.routes, r)
 }
 
 const (
@@ -158,7 +120,6 @@ func (p *Proposal) mapTenants(ctx context.Context, s *session) (*mapping, error)
 	m.suspended(t, "t")
 	m.fields, m.from, m.where = fields, []string{t.SQLName + " t"}, where
 	m.sql = statement(fields, m.from, where)
-	m.routed(t, [2]any{keyOrganization, id})
 	return m, nil
 }
 

@@ -52,20 +52,15 @@ func (b *memberSelect) build(ctx context.Context, s *session) error {
 	id := b.user.identity()
 	b.fields = []field{{b.key(b.alias, b.m.ToTenant.Column), keyOrganization}, {b.key("u", id), keyMember}, {"u." + b.user.email().SQLName, "email_address"}}
 	b.name()
-	b.routed(b.user, [2]any{keyMember, id})
 	if b.alias == "m" {
 		b.p.reads(b.table)
 		b.from = []string{b.table.SQLName + " m", "JOIN " + b.user.SQLName + " u ON u." + id.SQLName + " = m." + b.m.ToUser.Column.SQLName}
-		b.routes[0].table = b.user
-		b.routed(b.table, [2]any{keyOrganization, b.m.ToTenant.Column}, [2]any{keyMember, b.m.ToUser.Column})
 		if !b.table.unique(b.m.ToTenant.Column.Name, b.m.ToUser.Column.Name) {
 			b.notes = append(b.notes, fmt.Sprintf("Nothing keeps a user from being in an organization twice: add a unique index on %s (%s, %s), or GROUP BY; a doubled key is parked.",
 				b.table.SQLName, b.m.ToTenant.Column.SQLName, b.m.ToUser.Column.SQLName))
 		}
 	} else {
 		b.from = []string{b.user.SQLName + " u"}
-		b.routes = nil
-		b.routed(b.user, [2]any{keyOrganization, b.m.ToTenant.Column}, [2]any{keyMember, id})
 	}
 	if c := b.m.ToTenant.Column; !c.NotNull {
 		b.where = append(b.where, filter{b.alias + "." + c.SQLName + " IS NOT NULL", "users without a tenant are left out"})
@@ -125,7 +120,6 @@ func (b *memberSelect) addRoles(ctx context.Context, s *session) error {
 	if r.via != nil {
 		b.p.reads(r.via.To)
 		b.from = append(b.from, "LEFT JOIN "+r.via.To.SQLName+" r ON r."+r.via.Target.SQLName+" = "+b.alias+"."+r.via.Column.SQLName)
-		b.fanOut(r.via)
 	}
 	b.fields = append(b.fields, field{r.expression(b.alias), "roles"})
 	b.p.Roles = r.ids()
@@ -141,22 +135,6 @@ func (b *memberSelect) addRoles(ctx context.Context, s *session) error {
 	return nil
 }
 
-// fanOut is the route of a row of the table of roles: to all members that have it.
-func (b *memberSelect) fanOut(via *Ref) {
-	member := b.user.identity()
-	if b.alias == "m" {
-		member = b.m.ToUser.Column
-	}
-	text := func(c *Column) string {
-		if c.fitsKey() {
-			return "x." + c.SQLName
-		}
-		return "x." + c.SQLName + "::text"
-	}
-	b.routes = append(b.routes, route{table: via.To, sql: fmt.Sprintf("SELECT %s AS %s, %s AS %s FROM changed c JOIN %s x ON x.%s = c.%s",
-		text(b.m.ToTenant.Column), keyOrganization, text(member), keyMember, b.table.SQLName, via.Column.SQLName, via.Target.SQLName)})
-}
-
 func (b *memberSelect) addPassword() {
 	verified := b.user.verified()
 	b.secret = b.p.catalogue.passwords(b.user)
@@ -164,7 +142,6 @@ func (b *memberSelect) addPassword() {
 		b.fields = append(b.fields, field{b.secret.sql(b.user), "password_hash"})
 		if b.secret.via != nil {
 			b.p.reads(b.secret.table)
-			b.routed(b.secret.table, [2]any{keyMember, b.secret.via.Column})
 			if join := b.secret.join(b.user); join != "" {
 				b.from = append(b.from, join)
 			}

@@ -21,8 +21,7 @@ func (p *Proposal) hierarchy(b *memberSelect) {
 	orgs.todos = append(orgs.todos, fmt.Sprintf("rows of %s stand below others through %s. As written each is an organization of its own; if only the top ones are, take the SELECTs in the comments",
 		t.SQLName, parent.SQLName))
 	orgs.alternative = &mapping{
-		sql:    statement(orgs.fields, orgs.from, append(slices.Clone(orgs.where), filter{"t." + parent.SQLName + " IS NULL", "only the top ones"})),
-		routes: orgs.routes,
+		sql: statement(orgs.fields, orgs.from, append(slices.Clone(orgs.where), filter{"t." + parent.SQLName + " IS NULL", "only the top ones"})),
 	}
 	if b == nil || b.alias != "m" || !parent.fitsKey() {
 		return
@@ -34,14 +33,5 @@ func (p *Proposal) hierarchy(b *memberSelect) {
 	from := append(slices.Clone(b.from), "JOIN "+t.SQLName+" t ON t."+b.m.ToTenant.Target.SQLName+" = m."+b.m.ToTenant.Column.SQLName)
 	top.sql = "SELECT DISTINCT ON (1, 2) " + statement(fields, from, append(slices.Clone(b.where), t.filters("t")...))[len("SELECT "):] +
 		"\nORDER BY 1, 2, t." + parent.SQLName + " NULLS FIRST, t." + id.SQLName
-	for _, r := range b.routes {
-		if r.table == b.table { // its organization is another one now
-			continue
-		}
-		top.routes = append(top.routes, r)
-	}
-	top.routed(b.table, [2]any{keyMember, b.m.ToUser.Column})
-	top.routes = append(top.routes, route{table: t, sql: fmt.Sprintf("SELECT m.%s AS %s FROM changed c JOIN %s m ON m.%s = c.%s",
-		b.m.ToUser.Column.SQLName, keyMember, b.table.SQLName, b.m.ToTenant.Column.SQLName, b.m.ToTenant.Target.SQLName)})
 	b.alternative = top
 }

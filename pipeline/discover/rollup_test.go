@@ -38,7 +38,7 @@ func TestRollUp(t *testing.T) {
 	}
 }
 
-// otherAnswer puts the commented select and routes in the place of those above them.
+// otherAnswer puts the commented select in the place of those above them.
 func otherAnswer(yaml string) string {
 	var kept []string
 	first := 0 // of the select that stands there
@@ -47,7 +47,7 @@ func otherAnswer(yaml string) string {
 		switch {
 		case line == "  select: |":
 			first = len(kept)
-		case strings.HasPrefix(line, "  # Instead of these"):
+		case strings.HasPrefix(line, "  # Instead of this"):
 			kept, instead = kept[:first], true
 			continue
 		case instead && strings.HasPrefix(line, "  # "):

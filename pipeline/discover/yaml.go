@@ -44,7 +44,7 @@ func (p *Proposal) YAML(w io.Writer) error {
 	y.line("  secret: ${STYTCH_SECRET}")
 	y.line("  rate_limit: 60/s")
 	y.line("")
-	y.comment("", "A SELECT's column names are Stytch's field names; a route says which entities a changed row touches.")
+	y.comment("", "A SELECT's column names are Stytch's field names. Which entities a changed row touches is derived from it: `backstitch check` prints it.")
 	y.line("organizations:")
 	y.mapping(p.organizations)
 	y.line("")
@@ -116,30 +116,18 @@ func (y *yamlWriter) mapping(m *mapping) {
 		y.line("  %s", line)
 	}
 	if m.alternative != nil {
-		y.comment("  ", "Instead of these select and routes, for two levels:")
+		y.comment("  ", "Instead of this select, for two levels:")
 		for _, line := range m.alternative.body() {
 			y.line("  # %s", line)
 		}
 	}
 }
 
-// body are the lines of select and routes.
+// body are the lines of the select.
 func (m *mapping) body() []string {
 	lines := []string{"select: |"}
 	for line := range strings.SplitSeq(m.sql, "\n") {
 		lines = append(lines, "  "+line)
-	}
-	lines = append(lines, "routes:")
-	for _, r := range m.routes {
-		value := single(r.sql)
-		if r.sql == "" {
-			parts := make([]string, len(r.columns))
-			for i, c := range r.columns {
-				parts[i] = c[0] + ": " + quote(c[1])
-			}
-			value = "{" + strings.Join(parts, ", ") + "}"
-		}
-		lines = append(lines, "  "+quote(qualified(r.table))+": "+value)
 	}
 	return lines
 }

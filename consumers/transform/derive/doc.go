@@ -45,7 +45,7 @@ func Routes(tree string, keys []string, catalogue *Catalogue) (routes map[schema
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &reading{catalogue: catalogue, seen: map[*node]bool{}}
+	r := &reading{catalogue: catalogue, seen: map[*node]bool{}, asked: map[*node]*scope{}}
 	ways := map[schemas.Table][]way{}
 	why = map[schemas.Table]string{}
 	for _, arm := range arms(root) {

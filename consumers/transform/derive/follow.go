@@ -25,10 +25,7 @@ func (r *reading) origins(s *scope, keys []string, numbers map[string]int) map[s
 		if t == nil {
 			continue
 		}
-		expression, text := t.node("expr"), false
-		if expression != nil && expression.kind == "COERCEVIAIO" && expression.text("resulttype") == typeText {
-			expression, text = expression.node("arg"), true
-		}
+		expression, text := asText(t.node("expr"))
 		v, ok := s.resultColumn(expression)
 		// What a row description says of a column, PostgreSQL keeps here.
 		if described := t.oid("resorigtbl"); !ok || described != 0 && (described != v.of.oid || t.number("resorigcol") != int(v.number)) {
@@ -42,6 +39,24 @@ func (r *reading) origins(s *scope, keys []string, numbers map[string]int) map[s
 	}
 	return found
 }
+
+// asText takes a cast to text off an expression, whichever way PostgreSQL makes it: the
+// same cast of the same column is the same text.
+func asText(n *node) (of *node, cast bool) {
+	switch {
+	case n == nil:
+	case n.kind == "COERCEVIAIO" && n.text("resulttype") == typeText:
+		return n.node("arg"), true
+	case n.kind == "FUNCEXPR" && n.text("funcresulttype") == typeText && n.number("funcformat") == formatCast:
+		if args := n.nodes("args"); len(args) == 1 {
+			return args[0], true
+		}
+	}
+	return n, false
+}
+
+// formatCast is a function call that was written as a cast (primnodes.h).
+const formatCast = 1
 
 // comparesAsText is the comparison of text and varchar, whose values need no cast.
 const comparesAsText = "text"

@@ -64,6 +64,7 @@ type scope struct {
 	// shared: only these columns (ressortgroupref) have one value in all rows of the
 	// result that a row of the FROM affects; nil: all of them.
 	shared map[string]bool
+	asked  *scope // the subquery of the IN that is read
 	// folds: a row of the result stands for several of the FROM.
 	folds bool
 }
@@ -74,7 +75,8 @@ type reading struct {
 	occurrences []*occurrence
 	edges       []edge
 	seen        map[*node]bool
-	unknown     string // why nothing can be derived at all
+	asked       map[*node]*scope // the subqueries of expressions
+	unknown     string           // why nothing can be derived at all
 }
 
 // query reads a query whose rows are in a region.
@@ -236,62 +238,6 @@ func (s *scope) cte(name string) *node {
 	return nil
 }
 
-// conditions reads an ON or WHERE: the equalities among what all must hold.
-func (r *reading) conditions(s *scope, values []any, in *region) {
-	r.expression(s, values, in)
-	for _, v := range values {
-		r.conjunct(s, v, in)
-	}
-}
-
-func (r *reading) conjunct(s *scope, v any, in *region) {
-	if l, ok := v.(list); ok {
-		for _, item := range l {
-			r.conjunct(s, item, in)
-		}
-		return
-	}
-	n, _ := v.(*node)
-	if n == nil {
-		return
-	}
-	if n.kind == "BOOLEXPR" && n.text("boolop") == "and" {
-		for _, arg := range n.nodes("args") {
-			r.conjunct(s, arg, in)
-		}
-		return
-	}
-	args := n.nodes("args")
-	if n.kind != "OPEXPR" || len(args) != 2 || !r.catalogue.Equality(n.oid("opno"), n.oid("inputcollid")) {
-		return
-	}
-	a, okA := s.resolve(args[0])
-	b, okB := s.resolve(args[1])
-	if okA && okB && a.of != b.of && r.says(a) && r.says(b) {
-		r.edges = append(r.edges, edge{a, b, in})
-	}
-}
-
-// says: the column's own value says what the expression is. The text of a value that
-// stands for others need not be theirs: 'x' for 'X' in citext, 1.0 for 1.00.
-func (r *reading) says(v value) bool {
-	return !v.text || !v.folded || r.comparison(v.column) != ""
-}
-
-// expression reads the subqueries of expressions.
-func (r *reading) expression(s *scope, values []any, in *region) {
-	walk(values, func(n *node) bool {
-		switch n.kind {
-		case "QUERY":
-			r.query(n, s, &region{in})
-			return false
-		case "COMMONTABLEEXPR":
-			return false
-		}
-		return true
-	})
-}
-
 // The types whose values are the same under either name (pg_type.dat).
 const (
 	typeText    = "25"
@@ -307,6 +253,13 @@ func (s *scope) resolve(n *node) (v value, ok bool) {
 			return v, false
 		}
 		text, n = true, n.node("arg")
+	}
+	if n != nil && n.kind == "PARAM" && s.asked != nil && n.number("paramkind") == paramOfLink {
+		if target := s.asked.target(n.number("paramid")); target != nil {
+			v, ok = s.asked.resultColumn(target.node("expr"))
+			v.text = v.text || text
+		}
+		return v, ok
 	}
 	if n == nil || n.kind != "VAR" {
 		return v, false
