@@ -120,7 +120,7 @@ func (a *app) deliverRehearsal(r *report.Report, f *rehearseFlags) error {
 			return fmt.Errorf("%s: %w", file.flag, err)
 		}
 	}
-	write := text(r)
+	write := r.WriteText
 	if f.output == "json" {
 		write = r.WriteJSON
 	}
@@ -143,11 +143,4 @@ func writeFile(path string, write func(io.Writer) error) error {
 		return err
 	}
 	return errors.Join(write(f), f.Close())
-}
-
-func text(r *report.Report) func(io.Writer) error {
-	return func(out io.Writer) error {
-		_, err := fmt.Fprintf(out, "%s. %s\n", r.Headline(), r.Lead())
-		return err
-	}
 }
