@@ -87,9 +87,9 @@ func TestIncarnationLeavesNothingBehind(t *testing.T) {
 	}
 	for sql, want := range map[string]string{
 		"SELECT string_agg(key, ',' ORDER BY key) FROM backstitch.entities WHERE announced < revision": "1",
-		"SELECT count(*)::text FROM backstitch.controls":                                                "0",
-		"SELECT string_agg(kind, ',') FROM backstitch.consents WHERE done_at IS NULL":                   "unearned",
-		"SELECT evaluated_commit_lsn || ',' || evaluated_end_lsn FROM backstitch.transform":             "1000,900",
+		"SELECT count(*)::text FROM backstitch.controls":                                               "0",
+		"SELECT string_agg(kind, ',') FROM backstitch.consents WHERE done_at IS NULL":                  "unearned",
+		"SELECT evaluated_commit_lsn || ',' || evaluated_end_lsn FROM backstitch.transform":            "1000,900",
 	} {
 		if got := text(t, pool, sql); got != want {
 			t.Errorf("%s: %s, want %s", sql, got, want)

@@ -167,6 +167,11 @@ func (c *Conn) CreateTemporarySlot(ctx context.Context, slot string, patience ti
 }
 
 func (c *Conn) create(ctx context.Context, slot string, temporary bool, patience time.Duration) (Point, error) {
+	if temporary {
+		if err := c.boundLocks(ctx, patience+lockGrace); err != nil {
+			return Point{}, fmt.Errorf("create slot %s: %w", slot, redact.SQLError(err))
+		}
+	}
 	stop := c.cancelAfter(ctx, patience)
 	r, err := pglogrepl.CreateReplicationSlot(ctx, c.pg, schemas.QuoteIdent(slot), "pgoutput", pglogrepl.CreateReplicationSlotOptions{
 		Temporary: temporary, SnapshotAction: "(SNAPSHOT 'export')",
@@ -197,6 +202,16 @@ func (c *Conn) EndWhenIdle(ctx context.Context, after time.Duration) error {
 		return fmt.Errorf("bound the life of a replication connection: %w", redact.SQLError(err))
 	}
 	return nil
+}
+
+// lockGrace is how much longer than the client the server itself waits.
+const lockGrace = 5 * time.Second
+
+// boundLocks has the server give up by itself what waits for a transaction that runs: it
+// does not notice while it waits that its client was killed, and until then the slot in
+// the making, though temporary, keeps the server's log.
+func (c *Conn) boundLocks(ctx context.Context, most time.Duration) error {
+	return c.pg.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", most.Milliseconds())).Close()
 }
 
 // cancelAfter asks the server to cancel what the connection does after a while:
