@@ -74,13 +74,13 @@ func empty() *Report {
 // millions is a large system without any trouble.
 func millions() *Report {
 	r := &Report{
-		Run: Run{Name: "enterprise-identity-platform-europe", Config: "/etc/backstitch/enterprise.yaml", Version: "v1.4.0", Mapping: strings.Repeat("ab", 32), Source: "PostgreSQL 17.2", LSN: "FFFF/B374D848", Roles: RolesOfFile, Started: time.Unix(0, 0), Ended: time.Unix(9000, 0)},
+		Run: Run{Name: "enterprise-identity-platform-europe", Config: "/etc/backstitch/enterprise.yaml", Version: "v1.4.0", Mapping: strings.Repeat("ab", 32), Source: "17.2", LSN: "FFFF/B374D848", Roles: RolesOfFile, Started: time.Unix(0, 0), Ended: time.Unix(9000, 0)},
 		Kinds: []Kind{
 			{Kind: consumers.Organization, Outcomes: map[Outcome]int64{Created: 1_000_000}},
 			{Kind: consumers.Member, Outcomes: map[Outcome]int64{Created: 9_999_999, Updated: 1}},
 		},
-		Calls:    []Call{{Endpoint: "passwords.migrate", Count: 9_000_000, Write: true}, {Endpoint: "members.create", Count: 1_000_000, Write: true}, {Endpoint: "organizations.create", Count: 1_000_000, Write: true}},
-		Estimate: Estimate{Limits: []Limit{{Name: "stytch.rate_limit", Calls: 11_000_000, Rate: 65}, {Name: "passwords.migrate", Calls: 9_000_000, Rate: 100}}},
+		Calls:    []Call{{Endpoint: "POST /v1/b2b/passwords/migrate", Count: 9_000_000, Write: true}, {Endpoint: "POST /v1/b2b/organizations/{organization_id}/members", Count: 1_000_000, Write: true}, {Endpoint: "POST /v1/b2b/organizations", Count: 1_000_000, Write: true}},
+		Estimate: Estimate{Limits: []Limit{{Name: "stytch.rate_limit", Calls: 11_000_000, Rate: 65}, {Name: "passwords/migrate", Calls: 9_000_000, Rate: 100}}},
 	}
 	r.Finish()
 	return r

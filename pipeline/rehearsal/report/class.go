@@ -57,15 +57,15 @@ func (e entry) consequence() bool {
 // entries are in the order in which findings of one severity and number are listed.
 var entries = []entry{
 	{DuplicateEmail, KeptOut, "One e-mail address, several members of an organization", consumers.Advice{
-		Means: "Stytch keeps an address unique in its organization, without regard to case. The first member has it; the others are not created.",
+		Means: "Stytch keeps an address unique in its organization, without regard to case. Whoever is created first has it; the others are not created.",
 		Fix:   "Merge the accounts in the legacy system, or change one of the addresses, or let the SELECT return one row a person.",
 	}},
 	{DuplicatePhone, KeptOut, "One phone number, several members of an organization", consumers.Advice{
-		Means: "Stytch keeps a phone number unique in its organization. The first member has it; the others are not created.",
+		Means: "Stytch keeps a phone number unique in its organization. Whoever is created first has it; the others are not created.",
 		Fix:   "Correct one of the numbers in the legacy system, or leave the number out of the SELECT.",
 	}},
 	{DuplicateSlug, KeptOut, "One slug, several organizations", consumers.Advice{
-		Means: "Stytch keeps slugs unique in the project. The first organization has it; the others are not created, nor are their members.",
+		Means: "Stytch keeps slugs unique in the project. Whichever is created first has it; the others are not created, nor are their members.",
 		Fix:   "Let the SELECT make the slugs differ (append the key), or leave the slug out: Stytch then makes one of the name.",
 	}},
 	{DuplicateExternalID, KeptOut, "One external id, several entities", consumers.Advice{

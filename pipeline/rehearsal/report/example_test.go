@@ -65,20 +65,20 @@ func exampleFacts(edited bool) *Report {
 	r := &Report{
 		Run: Run{
 			Name: "acme", Config: "acme.yaml", Version: "v1.4.0", Mapping: "5d41402abc4b2a76b9719d911017c592ae2f8e1c6a1f7a0b3c4d5e6f70819203",
-			Source: "PostgreSQL 18.1", Database: "legacy", LSN: "16/B374D848", Started: started, Ended: started.Add(94 * time.Second), Roles: RolesOfProject,
+			Source: "18.1", Database: "legacy", LSN: "16/B374D848", Started: started, Ended: started.Add(94 * time.Second), Roles: RolesOfProject,
 			Notices: []string{"Claimed domains, and objects that others made in the live project, are not known to the simulator."},
 		},
 		Hashes: []HashCount{{"none", 1_204, true}, {"bcrypt", 7_412, true}, {"firebase_scrypt", 1_102, false}, {"unknown", 155, false}},
 		Roles:  []Role{{"stytch_member", 9_000, true}, {"admin", 640, true}, {"billing_admin", 40, false}, {"owner", 193, false}},
 		Unfed:  []Unfed{{"public.teams", 36, []string{"11", "22", "33"}}, {"public.users", 37, []string{"5001", "5002"}}},
 		Calls: []Call{
-			{Endpoint: "members.create", Count: 2_410, Write: true, Refused: 41},
-			{Endpoint: "passwords.migrate", Count: 7_330, Write: true},
-			{Endpoint: "organizations.create", Count: 409, Write: true, Refused: 3},
-			{Endpoint: "members.get", Count: 18, Throttled: 2},
-			{Endpoint: "rbac.policy", Count: 1},
+			{Endpoint: "POST /v1/b2b/organizations/{organization_id}/members", Count: 2_410, Write: true, Refused: 41},
+			{Endpoint: "POST /v1/b2b/passwords/migrate", Count: 7_330, Write: true},
+			{Endpoint: "POST /v1/b2b/organizations", Count: 409, Write: true, Refused: 3},
+			{Endpoint: "GET /v1/b2b/organizations/{organization_id}/member", Count: 18, Throttled: 2},
+			{Endpoint: "GET /v1/b2b/rbac/policy", Count: 1},
 		},
-		Estimate: Estimate{Limits: []Limit{{Name: "stytch.rate_limit", Calls: 10_168, Rate: 60}, {Name: "passwords.migrate", Calls: 7_330, Rate: 100}}, Simulated: 171.4},
+		Estimate: Estimate{Limits: []Limit{{Name: "stytch.rate_limit", Calls: 10_168, Rate: 60}, {Name: "passwords/migrate", Calls: 7_330, Rate: 100}}, Simulated: 171.4},
 	}
 	if !edited {
 		r.Run.Mapping, r.Run.Started, r.Run.Ended = "0cc175b9c0f1b6a831c399e269772661b3c4d5e6f708192031f7a0b3c4d5e6f7", started.Add(-time.Hour), started.Add(-time.Hour+95*time.Second)

@@ -46,7 +46,7 @@ type Run struct {
 	Version string `json:"version"`
 	// Mapping is the digest of mapping and policies, as plan prints it.
 	Mapping string `json:"mapping_digest"`
-	// Source is the version of its server; LSN the position that was read.
+	// Source is the version of the PostgreSQL server; LSN the position that was read.
 	Source   string    `json:"source_version"`
 	Database string    `json:"source_database"`
 	LSN      string    `json:"lsn"`
@@ -182,7 +182,7 @@ type Unfed struct {
 
 // Call counts the requests to one endpoint.
 type Call struct {
-	Endpoint string `json:"endpoint"` // members.create, passwords.migrate
+	Endpoint string `json:"endpoint"` // POST /v1/b2b/passwords/migrate
 	Count    int64  `json:"count"`
 	// Write: it changes something.
 	Write bool `json:"write"`
