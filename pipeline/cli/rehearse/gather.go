@@ -36,6 +36,18 @@ func (w *world) gather(ctx context.Context, o *Options, p *pipeline.Pipeline, ro
 			return err
 		}
 	}
+	w.estimate(o, r)
+	if t := p.Incident(); t != "" {
+		r.Run.Notices = append(r.Run.Notices, fmt.Sprintf("More than 20 of 100 calls in a row ended in %s: there the real run stops and asks (backstitch approve); the rehearsal went on, to see the rest.", t))
+	}
+	if r.Run.Interrupted != "" {
+		return nil // the mirror may not hold everything yet
+	}
+	return leftOut(ctx, o, p, r)
+}
+
+// leftOut counts what no entity is made of.
+func leftOut(ctx context.Context, o *Options, p *pipeline.Pipeline, r *report.Report) error {
 	left, err := p.FindLeftOut(ctx, countFor, report.Samples)
 	if err != nil {
 		return err
@@ -57,10 +69,6 @@ func (w *world) gather(ctx context.Context, o *Options, p *pipeline.Pipeline, ro
 		}
 	}
 	r.Run.Notices = append(r.Run.Notices, left.Uncounted...)
-	if t := p.Incident(); t != "" {
-		r.Run.Notices = append(r.Run.Notices, fmt.Sprintf("More than 20 of 100 calls in a row ended in %s: there the real run stops and asks (backstitch approve); the rehearsal went on, to see the rest.", t))
-	}
-	w.estimate(o, r)
 	return nil
 }
 
