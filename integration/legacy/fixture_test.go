@@ -156,7 +156,7 @@ func (m *migration) caughtUp(s state) {
 		want = 3
 	}
 	p := m.world.Run(m, "--until-caught-up")
-	if code := p.Wait(m, 3*time.Minute); code != want {
+	if code := p.Wait(m, 6*time.Minute); code != want {
 		parked, _ := m.world.Command(m, "parked", "list")
 		m.Fatalf("run --until-caught-up exits with %d, want %d:\n%s", code, want, parked)
 	}
