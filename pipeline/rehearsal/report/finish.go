@@ -91,6 +91,7 @@ func (r *Report) finishFindings() {
 		f.Severity = cmp.Or(f.Severity, e.severity)
 		f.Title, f.Means, f.Fix = cmp.Or(f.Title, e.title), cmp.Or(f.Means, e.advice.Means), cmp.Or(f.Fix, e.advice.Fix)
 		f.Samples = list(f.Samples)
+		slices.SortStableFunc(f.Samples, compareSamples)
 		slices.SortStableFunc(f.Details, func(a, b Detail) int {
 			return cmp.Or(-cmp.Compare(a.Count, b.Count), strings.Compare(a.Name, b.Name))
 		})

@@ -66,6 +66,22 @@ type view struct {
 	RolesUnknown, HashesLost, Hashed int64
 }
 
+// sayOnce leaves out what all of a finding's entities have in common where it stands
+// above them already.
+func (f Finding) sayOnce() Finding {
+	if len(f.Details) != 1 || f.Details[0].Count != f.Count {
+		return f
+	}
+	f.Samples = slices.Clone(f.Samples)
+	for i := range f.Samples {
+		f.Samples[i].Detail = ""
+	}
+	if f.Details[0].Name == string(f.Class) {
+		f.Details = nil
+	}
+	return f
+}
+
 // changed is a part of what changed, in words.
 type changed struct {
 	Kind  consumers.Kind
@@ -101,7 +117,7 @@ func newView(r *Report) *view {
 			v.Groups = append(v.Groups, group{ID: string(f.Severity), Title: g.title, About: g.about})
 		}
 		g := &v.Groups[len(v.Groups)-1]
-		n := numbered{fmt.Sprintf("finding-%d", i+1), f}
+		n := numbered{fmt.Sprintf("finding-%d", i+1), f.sayOnce()}
 		g.Findings = append(g.Findings, n)
 		g.Count += f.Count
 		if f.Severity == Lost {

@@ -73,7 +73,7 @@ func (r *Report) outcomesText(b *strings.Builder) {
 func (r *Report) findingsText(b *strings.Builder) {
 	last := Severity("")
 	for i := range r.Findings {
-		f := &r.Findings[i]
+		f := r.Findings[i].sayOnce()
 		if f.Severity != last {
 			fmt.Fprintf(b, "\n%s\n", groups[f.Severity].title)
 			last = f.Severity

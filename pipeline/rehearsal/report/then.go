@@ -1,5 +1,7 @@
 package report
 
+import "github.com/backstitch/backstitch/consumers"
+
 // thenNow is a figure of the former rehearsal beside that of this one.
 type thenNow struct{ What, Then, Now, Diff, Tone string }
 
@@ -53,8 +55,19 @@ func (r *Report) thenNow() (rows []thenNow) {
 		add(f.Title, f.Before, f.Now, "out")
 	}
 	for _, f := range c.Fields {
-		add(string(f.Kind)+"s with "+f.Field, f.Before, f.Now, "")
+		if f.Now-f.Before != r.entitiesOf(f.Kind)-before.entitiesOf(f.Kind) { // else it is that there are more of them
+			add(string(f.Kind)+"s with "+f.Field, f.Before, f.Now, "")
+		}
 	}
 	add("API calls", c.Calls, r.calls(), "")
 	return append(rows, thenNow{What: "The calls take", Then: span(c.Seconds), Now: span(r.Estimate.Seconds)})
+}
+
+func (r *Report) entitiesOf(kind consumers.Kind) int64 {
+	for _, k := range r.Kinds {
+		if k.Kind == kind {
+			return k.Entities
+		}
+	}
+	return 0
 }
