@@ -102,5 +102,13 @@ func (p *Pipeline) begin(ctx context.Context) error {
 	return err
 }
 
+// noTopics says why this process cannot look at topics; nil where it can.
+func (c *Clients) noTopics() error {
+	if c.cfg.Kafka.Embedded && len(c.cfg.Kafka.Brokers) == 0 {
+		return fmt.Errorf("%w: the status page of that process shows its lag", errNoBroker)
+	}
+	return nil
+}
+
 // noBroker stands in for the broker in other processes than its own.
 func noBroker(context.Context, string, string) (net.Conn, error) { return nil, errNoBroker }

@@ -18,7 +18,7 @@ func NewLagReader(cfg *config.Config, c *Clients, pool *pgxpool.Pool) (*lag.Read
 			Slot: cfg.Source.Slot, Heartbeat: cfg.Source.Heartbeat,
 		},
 		lag.Deps{
-			Kafka: c.Kafka, Ledger: pool,
+			Kafka: c.Kafka, NoTopics: c.noTopics(), Ledger: pool,
 			Source: func(ctx context.Context) (*pgx.Conn, error) { return c.ConnectSource(ctx, cfg.Name+"-lag") },
 		})
 }

@@ -19,6 +19,10 @@ func Teardown(ctx context.Context, cfg *config.Config) (*capture.TeardownReport,
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Kafka.Embedded {
+		report.Topics, report.Subjects = nil, nil // ended with their process, and in the ledger
+		return report, nil
+	}
 	prefix := cfg.Kafka.Topics.Prefix
 	report.Topics = append(report.Topics, schemas.ApplyTopic(prefix, schemas.LaneLive), schemas.ApplyTopic(prefix, schemas.LaneBackfill))
 	return report, nil

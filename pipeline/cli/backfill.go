@@ -24,6 +24,9 @@ func (a *app) backfill() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := needBroker(cfg, "backfill", "every `backstitch run --until-caught-up` reads every table"); err != nil {
+				return err
+			}
 			if all == (len(names) > 0) {
 				return usage(fmt.Errorf("backfill: want either --all or --table"))
 			}

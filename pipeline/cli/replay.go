@@ -141,9 +141,9 @@ func (a *app) replayApply() *cobra.Command {
 			from, err = f.from(cmd)
 			return err
 		},
-		RunE: a.within(&path, func(cmd *cobra.Command, s *session, _ []string) error {
+		RunE: a.within(&path, onTopics("replay apply", "`backstitch verify --repair` has again what differs in Stytch", func(cmd *cobra.Command, s *session, _ []string) error {
 			return a.planned(cmd, s, &f, from, pipeline.PlanReplay)
-		}),
+		})),
 	}
 	configFlag(cmd, &path)
 	f.add(cmd)

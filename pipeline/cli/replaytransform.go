@@ -31,12 +31,12 @@ func (a *app) replayTransform() *cobra.Command {
 			from, err = f.from(cmd)
 			return err
 		},
-		RunE: a.within(&path, func(cmd *cobra.Command, s *session, _ []string) error {
+		RunE: a.within(&path, onTopics("replay transform", "every `backstitch run --until-caught-up` reads every table and evaluates what differs", func(cmd *cobra.Command, s *session, _ []string) error {
 			if rebuild {
 				return a.rebuild(cmd, s, &f)
 			}
 			return a.planned(cmd, s, &f, from, pipeline.PlanTransformReplay)
-		}),
+		})),
 	}
 	configFlag(cmd, &path)
 	f.add(cmd)

@@ -33,8 +33,10 @@ func (a *app) teardown() *cobra.Command {
 			dropped := map[bool]string{true: "dropped", false: "not there"}
 			fmt.Fprintf(a.out, "slot %s: %s\n", cfg.Source.Slot, dropped[report.DroppedSlot])
 			fmt.Fprintf(a.out, "publication %s: %s\n", cfg.Source.Publication, dropped[report.DroppedPublication])
-			fmt.Fprintf(a.out, "left in Kafka: %s\n", strings.Join(report.Topics, ", "))
-			fmt.Fprintf(a.out, "left in the registry: %s\n", strings.Join(report.Subjects, ", "))
+			if len(report.Topics) > 0 {
+				fmt.Fprintf(a.out, "left in Kafka: %s\n", strings.Join(report.Topics, ", "))
+				fmt.Fprintf(a.out, "left in the registry: %s\n", strings.Join(report.Subjects, ", "))
+			}
 			fmt.Fprintln(a.out, "left: the ledger database, which knows what was applied")
 			return nil
 		},
