@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -33,7 +34,14 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"ends":       command(2, 3, ends),
 	"caughtup":   command(0, 0, func(_ *testscript.TestScript, s *stage, _ []string) { s.world.CaughtUp(s, limit) }),
 	"clean":      command(0, 0, func(_ *testscript.TestScript, s *stage, _ []string) { s.world.Clean(s) }),
-	"stytch":     command(2, 2, inStytch),
+	"drained": command(1, 1, func(ts *testscript.TestScript, s *stage, args []string) {
+		s.world.Drained(s, process(ts, s, args[0]), limit)
+	}),
+	"role":     command(1, 1, role),
+	"position": command(1, 1, position),
+	"stytch":   command(2, 2, inStytch),
+	"lose":     command(1, 1, lose),
+	"keys":     command(1, 1, keys),
 }
 
 type stageKey struct{}
@@ -91,6 +99,7 @@ func printed(ts *testscript.TestScript, s *stage, args []string, out, errOut str
 	if slices.Contains(args, "json") {
 		wantJSON(ts, out)
 	}
+	ts.Check(os.WriteFile(ts.MkAbs("raw"), []byte(out), 0o600))
 	_, err := io.WriteString(ts.Stdout(), s.mask.apply(out))
 	if err == nil {
 		_, err = io.WriteString(ts.Stderr(), s.mask.apply(errOut))
@@ -132,7 +141,16 @@ func process(ts *testscript.TestScript, s *stage, name string) *harness.Process 
 
 func said(ts *testscript.TestScript, s *stage, args []string) {
 	p, want := process(ts, s, args[0]), regexp.MustCompile(args[1])
-	harness.Eventually(s, limit, args[0]+" says "+args[1], func() bool { return want.MatchString(p.Log()) })
+	harness.Eventually(s, limit, args[0]+" says "+args[1], func() bool {
+		select {
+		case <-p.Ended():
+			if !want.MatchString(p.Log()) {
+				ts.Fatalf("%s has ended and did not say %s", args[0], args[1])
+			}
+		default:
+		}
+		return want.MatchString(p.Log())
+	})
 }
 
 var signals = map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}

@@ -34,6 +34,12 @@ func TestScripts(t *testing.T) {
 			for _, name := range []string{"BACKSTITCH_POSTGRES_BIN", "GOCOVERDIR"} {
 				env.Setenv(name, os.Getenv(name))
 			}
+			env.Setenv("TMPDIR", os.TempDir()) // PostgreSQL's own user may not look into ours
+			schemas, err := filepath.Abs(filepath.Join("..", "..", "pipeline", "discover", "testdata"))
+			if err != nil {
+				return err
+			}
+			env.Setenv("SCHEMAS", schemas)
 			env.Values[stageKey{}] = &stage{TB: tb, dir: env.WorkDir, variables: env.Vars, processes: map[string]*harness.Process{}}
 			return nil
 		},

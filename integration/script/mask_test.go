@@ -28,7 +28,13 @@ var volatile = []struct {
 	{regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`), "UUID"},
 	{regexp.MustCompile(`\b[0-9A-F]{1,8}/[0-9A-F]{6,8}\b`), "LSN"},
 	{regexp.MustCompile(`\b(127\.0\.0\.1|localhost):\d{4,5}\b`), "ADDRESS"},
-	{regexp.MustCompile(`\b\d+ bytes`), "N bytes"},
+	{regexp.MustCompile(`\b\d+ (bytes|kB|MB|GB)\b`), "N bytes"},
+	{regexp.MustCompile(`\b[\d.]+ s since\b`), "N s since"},
+	{regexp.MustCompile(`("(\w+_)?(bytes|bytes_per_hour|seconds|offset|per_second|revision)": ?)[\d.]+`), "${1}0"},
+	{regexp.MustCompile(`,"duration_ms":\d+`), ""}, // under 1 ms it is left out
+	{regexp.MustCompile(`\b([0-9a-f]{12}|[0-9a-f]{64})\b`), "DIGEST"},
+	{regexp.MustCompile(`\brevision \d+`), "revision N"},
+	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{16}-[0-9a-f]{16}-[0-9a-f]{8}`), "VERSION"},
 	// a table's columns are as wide as the names and numbers in them
 	{regexp.MustCompile(`(\S)  +`), "$1  "},
 	{regexp.MustCompile(`(?m) +$`), ""},

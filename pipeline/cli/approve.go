@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"os/user"
 	"strconv"
 	"text/tabwriter"
 
@@ -30,11 +29,7 @@ func (a *app) approve() *cobra.Command {
 			if err != nil {
 				return usage(fmt.Errorf("approve %q: want list or the number of a consent", args[0]))
 			}
-			by := "unknown"
-			if u, err := user.Current(); err == nil {
-				by = u.Username
-			}
-			c, err := ledger.Approve(cmd.Context(), s.pool, id, by)
+			c, err := ledger.Approve(cmd.Context(), s.pool, id, operator())
 			if err != nil {
 				return err
 			}

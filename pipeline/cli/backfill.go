@@ -59,6 +59,6 @@ func (a *app) backfill() *cobra.Command {
 	}
 	configFlag(cmd, &path)
 	cmd.Flags().BoolVar(&all, "all", false, "every table, as a new epoch: the way out of a lost slot or lost topics")
-	cmd.Flags().StringSliceVar(&names, "table", nil, "a captured table, written as in SQL")
+	cmd.Flags().StringArrayVar(&names, "table", nil, "a captured table, written as in SQL; may be given several times")
 	return cmd
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/pipeline"
 	"github.com/backstitch/backstitch/pipeline/config"
+	"github.com/backstitch/backstitch/pipeline/preflight"
 )
 
 // session is a configuration with its clients and an open ledger, for commands
@@ -46,7 +47,11 @@ func (a *app) open(ctx context.Context, path string) (*session, error) {
 	}
 	pool, err := ledger.Open(ctx, cfg.Ledger.Reveal(), cfg.Name+"-cli")
 	if err != nil {
-		return nil, err
+		_, fix := preflight.Blame(preflight.WireLedger, err)
+		if fix == "" {
+			fix = "Check its address, credentials and pg_hba.conf"
+		}
+		return nil, fmt.Errorf("%s: %w. %s", cfg.Where("ledger"), err, fix)
 	}
 	var used bool
 	err = redact.SQLError(pool.QueryRow(ctx, "SELECT to_regclass('backstitch.identity') IS NOT NULL").Scan(&used))

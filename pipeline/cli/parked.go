@@ -33,7 +33,7 @@ func (c *choice) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.kind, "kind", "", "only these: organization or member")
 	cmd.Flags().StringVar(&c.reason, "reason", "", "only those with this reason")
 	cmd.Flags().StringVar(&c.organization, "organization", "", "only the organization with this key, and its members")
-	cmd.Flags().StringSliceVar(&c.keys, "key", nil, "only entities with this key; may be given several times")
+	cmd.Flags().StringArrayVar(&c.keys, "key", nil, "only entities with this key; may be given several times")
 }
 
 // check refuses what would silently choose nothing.

@@ -25,7 +25,7 @@ func (a *app) teardown() *cobra.Command {
 			}
 			report, err := pipeline.Teardown(cmd.Context(), cfg)
 			if errors.Is(err, producers.ErrStandby) {
-				return fmt.Errorf("%s: an instance is running: stop it first: %w", cfg.Source.Slot, err)
+				return fmt.Errorf("slot %s stays: an instance is running and reads it: stop it first", cfg.Source.Slot)
 			}
 			if err != nil {
 				return err
