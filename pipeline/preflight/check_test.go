@@ -127,6 +127,13 @@ func TestFindings(t *testing.T) {
 			b.exec("UPDATE users SET name = 'hidden'")
 			b.replace("u.name,", "u.name::int::text AS name,")
 		}},
+		{"mapping.unread", Note, "acme.yaml:4", "no mapping reads public.notes", func(b *bundle) {
+			b.exec("CREATE TABLE notes (id int PRIMARY KEY)")
+			b.replace("[teams,", "[notes, teams,")
+		}},
+		{"mapping.uncounted", Note, "acme.yaml:4", "rows of public.users that feed nothing: it is swept", func(b *bundle) {
+			b.replace("    users: {external_id: id}", "    users: sweep")
+		}},
 		{"mapping.uncounted", Note, "acme.yaml:16", "takes longer than 1ms", func(b *bundle) { b.deps.CountFor = time.Millisecond; b.slow() }},
 		{"stytch.roles", Error, "acme.yaml:16", "roles that the project does not have: owner", func(b *bundle) { b.exec("UPDATE members SET role = 'owner' WHERE user_id = 2") }},
 		{"stytch.roles", Error, "acme.yaml:16", "every member has", func(b *bundle) { b.exec("UPDATE members SET role = 'stytch_member'") }},
@@ -180,6 +187,9 @@ func TestFindings(t *testing.T) {
 			for _, f := range r.Findings {
 				if f.Severity == Error && f.Code != tt.code {
 					t.Errorf("another error: %+v", f)
+				}
+				if f.Where == "" || f.What == "" || f.Fix == "" {
+					t.Errorf("a finding lacks where, why or the fix: %+v", f)
 				}
 			}
 			if strings.Contains(r.Text()+string(r.JSON()), "hidden") {

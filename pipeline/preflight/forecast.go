@@ -42,7 +42,7 @@ func (c *check) uncounted(key, what string, err error) {
 	switch state := redact.SQLState(err); {
 	case state == "42501": // insufficient_privilege: found by privileges
 	case state == "57014": // query_canceled
-		c.find(Note, "mapping.uncounted", key, "", "the check did not count %s: it takes longer than %s", what, c.deps.CountFor)
+		c.find(Note, "mapping.uncounted", key, "Count it in psql, or check again when the server has less to do", "the check did not count %s: it takes longer than %s", what, c.deps.CountFor)
 	case strings.HasPrefix(state, "22"): // data exception
 		c.find(Warning, "mapping.row_error", key, "Guard the expression in the SELECT, or expect those rows parked as evaluation_error",
 			"fails on at least one row (SQLSTATE %s), so the check could not count %s; a run parks such rows one by one", state, what)
@@ -66,7 +66,9 @@ func (c *check) forecast(ctx context.Context) {
 		}
 	}
 	hashes, ok := c.hashes(ctx)
+	c.unfed(ctx)
 	if !complete || !ok {
+		c.report.uncounted = true
 		return
 	}
 	f.Calls = f.Organizations + f.Members
@@ -80,9 +82,8 @@ func (c *check) forecast(ctx context.Context) {
 	f.Seconds, f.Hours = seconds, float64(seconds)/3600
 	c.report.Backfill = f
 	if d := time.Duration(seconds) * time.Second; d > 24*time.Hour {
-		c.find(Note, "stytch.duration", "stytch.rate_limit", "", "a first run takes %s; live changes do not wait for it", d)
+		c.find(Note, "stytch.duration", "stytch.rate_limit", "Plan for it, or ask Stytch for a higher limit and raise stytch.rate_limit", "a first run takes %s; live changes do not wait for it", d)
 	}
-	c.unfed(ctx)
 }
 
 // from is a mapping as a relation q. The line break ends a comment at the SELECT's end.

@@ -46,6 +46,8 @@ type Report struct {
 	Hashes []HashCount `json:"hashes,omitempty"`
 	// Unfed are captured rows that become nothing in Stytch.
 	Unfed []Unfed `json:"unfed,omitempty"`
+
+	uncounted bool // what a first run has to do could not be counted
 }
 
 // Forecast is what a first run has to do.
@@ -129,6 +131,8 @@ func (r *Report) Text() string {
 	if f := r.Backfill; f != nil {
 		fmt.Fprintf(&b, "A first run: %s organizations and %s members, %s calls, %s at %d/s.\n",
 			thousands(f.Organizations), thousands(f.Members), thousands(f.Calls), (time.Duration(f.Seconds) * time.Second).String(), f.RateLimit)
+	} else if r.uncounted {
+		b.WriteString("A first run: not counted, see the findings.\n")
 	}
 	for i, h := range r.Hashes {
 		if i == 0 {

@@ -121,7 +121,7 @@ func (c *check) capacity(s settings) {
 		c.find(Warning, "source.max_slot_wal_keep_size", "source.slot", "Set max_slot_wal_keep_size below the disk's free space, and alert on the retained bytes",
 			"max_slot_wal_keep_size has no limit: while the pipeline stands still, the slot retains log until the server's disk is full")
 	} else {
-		c.find(Note, "source.max_slot_wal_keep_size", "source.slot", "",
+		c.find(Note, "source.max_slot_wal_keep_size", "source.slot", "Let it hold the log of your longest stand-still (what an hour comes to stands below), and alert on the retained bytes",
 			"max_slot_wal_keep_size is %s: a pipeline that is away for more log than that loses its slot and has to read everything again", s.keepSize)
 	}
 }

@@ -132,6 +132,6 @@ func (c *check) slot(ctx context.Context) {
 		c.find(Error, "source.slot", key, "Run `backstitch backfill --all`: a new slot and epoch, every table read again",
 			"slot %s is lost: the server has removed log that it needed", c.cfg.Source.Slot)
 	case active:
-		c.find(Note, "source.slot", key, "", "slot %s is in use: a pipeline runs, another instance would stand by", c.cfg.Source.Slot)
+		c.find(Note, "source.slot", key, "None, if that one is yours; stop it else", "slot %s is in use: a pipeline runs, another instance would stand by", c.cfg.Source.Slot)
 	}
 }

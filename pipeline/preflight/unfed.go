@@ -18,14 +18,19 @@ import (
 // unfedSamples is how many primary keys are shown of a table's rows that feed nothing.
 const unfedSamples = 5
 
-// unfed counts, for every table whose routes lead to entities, the rows that no mapping
-// uses, and shows keys of some.
+// unfed counts, for every captured table that is not swept, the rows that lead to no
+// entity, and shows keys of some.
 func (c *check) unfed(ctx context.Context) {
 	for _, t := range c.cfg.Source.Tables {
-		with, where, why := c.unfedQuery(t)
-		if why != "" {
-			c.find(Note, "mapping.uncounted", "source.tables", "", "rows of %s that feed nothing are not counted: %s", t, why)
+		with, where, swept := c.unfedQuery(t)
+		switch {
+		case swept:
+			c.find(Note, "mapping.uncounted", "source.tables", "Write a route for it, if they are to be counted (docs/routes.md)",
+				"the check did not count rows of %s that feed nothing: it is swept, so nothing says which entities a row of it leads to", t)
 			continue
+		case with == "":
+			c.find(Note, "mapping.unread", "source.tables", "Leave it out, unless a mapping is to read it later",
+				"no mapping reads %s: its rows are read, published and kept for nothing", t)
 		}
 		u := Unfed{Table: t.String(), Keys: []string{}}
 		err := c.read(ctx, func(tx pgx.Tx) error {
@@ -72,14 +77,15 @@ func (c *check) sampleKeys(ctx context.Context, tx pgx.Tx, t schemas.Table, with
 }
 
 // unfedQuery says how to find a table's rows that lead to no entity by its routes: what
-// stands before and behind a SELECT list over t. Or it says why that cannot be known.
-func (c *check) unfedQuery(t schemas.Table) (with, where, why string) {
+// stands before and behind a SELECT list over t. A table that is swept has no such way;
+// before one that no mapping reads stands nothing.
+func (c *check) unfedQuery(t schemas.Table) (with, where string, swept bool) {
 	var relations, without []string
 	for i, m := range c.plan.Mappings {
 		route, routed := m.Routes[t]
 		if !routed {
 			if slices.Contains(m.Reads, t) {
-				return "", "", "it has no route"
+				return "", "", true
 			}
 			continue
 		}
@@ -101,9 +107,9 @@ func (c *check) unfedQuery(t schemas.Table) (with, where, why string) {
 		without = append(without, "NOT EXISTS (SELECT 1 FROM "+source+" WHERE "+strings.Join(equal, " AND ")+")")
 	}
 	if len(relations) == 0 {
-		return "", "", "no mapping reads it"
+		return "", " FROM " + t.SQL() + " t", false
 	}
-	return "WITH " + strings.Join(relations, ", ") + " ", " FROM " + t.SQL() + " t WHERE " + strings.Join(without, " AND "), ""
+	return "WITH " + strings.Join(relations, ", ") + " ", " FROM " + t.SQL() + " t WHERE " + strings.Join(without, " AND "), false
 }
 
 // keysOfRoute are the key columns that a route yields, in one order.

@@ -45,6 +45,24 @@ func TestUnfedWithoutOrganization(t *testing.T) {
 	}
 }
 
+// What else cannot be counted leaves who is left out; a captured table that no mapping
+// reads feeds nothing.
+func TestUnfedAlone(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.exec("CREATE TABLE notes (id int PRIMARY KEY); INSERT INTO notes VALUES (7), (8)")
+	b.replace("[teams,", "[notes, teams,")
+	b.replace("u.password", "u.name::int::text")
+	r := b.check()
+	want := []Unfed{{"public.notes", 2, []string{"7", "8"}}, {"public.teams", 1, []string{"3"}}, {"public.users", 1, []string{"3"}}}
+	if !reflect.DeepEqual(r.Unfed, want) || r.Backfill != nil {
+		t.Errorf("left out are %+v beside %+v, want %+v", r.Unfed, r.Backfill, want)
+	}
+	if !strings.Contains(r.Text(), "A first run: not counted, see the findings.\n") {
+		t.Errorf("it prints %s", r.Text())
+	}
+}
+
 // The limit of what the slot may retain is the one that comes first.
 func TestSlotLimit(t *testing.T) {
 	t.Parallel()
