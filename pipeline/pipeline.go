@@ -66,6 +66,8 @@ type Pipeline struct {
 	lag      *lag.Poller
 	looks    *stage.Stage // of lag
 	verifies *stage.Stage
+	trims    *stage.Stage // of the embedded broker; nil without one
+	audits   *stage.Stage
 	calls    rate // of API calls
 	// quit and over are of the supervisor.
 	quit  context.CancelFunc
@@ -200,6 +202,12 @@ func (p *Pipeline) Start(ctx context.Context) error {
 	p.quit = quit
 	p.verifies = stage.New("verify", p.verifyAgain)
 	p.verifies.Start(ctx)
+	p.audits = stage.New("audit", p.auditAgain)
+	p.audits.Start(ctx)
+	if p.clients.incarnation.Number > 0 {
+		p.trims = stage.New("embedded broker", p.keepSmall)
+		p.trims.Start(ctx)
+	}
 	p.over.Go(func() { p.supervise(supervised) })
 	for _, c := range p.connectors {
 		go c.keep(ctx)
@@ -210,7 +218,7 @@ func (p *Pipeline) Start(ctx context.Context) error {
 // gatherer joins the process's metrics with those of the stages that run.
 func (p *Pipeline) gatherer() prometheus.Gatherers {
 	cluster := prometheus.NewRegistry()
-	cluster.MustRegister(newClusterMetrics(p.pool, p.connectors), p.lag, newVerifyMetrics(p.pool))
+	cluster.MustRegister(newClusterMetrics(p.pool, p.connectors), p.lag, newVerifyMetrics(p.pool), auditMetrics{p.pool})
 	all := prometheus.Gatherers{p.metrics, cluster}
 	for _, c := range p.connectors {
 		all = append(all, c)
@@ -260,7 +268,7 @@ func (p *Pipeline) Stop(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 	}
-	for _, looker := range []*stage.Stage{p.looks, p.verifies} {
+	for _, looker := range []*stage.Stage{p.looks, p.verifies, p.audits, p.trims} {
 		if looker == nil {
 			continue
 		}

@@ -113,6 +113,9 @@ func readLedger(ctx context.Context, pool *pgxpool.Pool, s *admin.Status) error 
 			Suspects: p.Suspects, NullKeys: p.NullKeys, StartedAt: p.StartedAt, EndedAt: p.EndedAt,
 		})
 	}
+	if s.Transform.Mirror, err = lastMirrorAudit(ctx, pool); err != nil {
+		return err
+	}
 	var commit int64
 	err = pool.QueryRow(ctx, `SELECT phase, coalesce(evaluated_commit_lsn, 0) FROM backstitch.transform LIMIT 1`).Scan(&s.Transform.Phase, &commit)
 	if errors.Is(err, pgx.ErrNoRows) {

@@ -25,6 +25,8 @@ type audit struct {
 	tables []sweepState
 	pass   int64
 	asked  []chan audited
+	// requests are those in the ledger up to this number, of an audit.
+	requests int64
 }
 
 // run works on the audits and sweeps that evaluate begins, until it drains. One at
@@ -112,6 +114,9 @@ func (e *evaluator) beginAudit(ctx context.Context, at Position, cause string, k
 	if _, err = tx.Exec(ctx, begin+"SET LOCAL idle_in_transaction_session_timeout = '5min'; SELECT pg_advisory_xact_lock_shared("+strconv.FormatInt(auditKey(), 10)+")"); err == nil {
 		a.tables, err = readSweeps(ctx, tx) // the first query: from here on the snapshot stands
 	}
+	if err == nil && cause == causeAudit {
+		err = tx.QueryRow(ctx, "SELECT coalesce(max(id), 0) FROM backstitch.audit_requests WHERE done_at IS NULL").Scan(&a.requests)
+	}
 	if err != nil {
 		a.close(ctx)
 		return nil, err
@@ -123,8 +128,13 @@ func (e *evaluator) beginAudit(ctx context.Context, at Position, cause string, k
 func (e *evaluator) work(ctx context.Context, a *audit) error {
 	defer a.close(ctx)
 	err := e.inTx(ctx, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, `INSERT INTO backstitch.passes (cause, digest, epoch, commit_lsn) VALUES ($1, $2, $3, $4) RETURNING id`,
+		err := tx.QueryRow(ctx, `INSERT INTO backstitch.passes (cause, digest, epoch, commit_lsn) VALUES ($1, $2, $3, $4) RETURNING id`,
 			a.cause, e.plan.Digest(), a.at.Epoch, int64(a.at.CommitLSN)).Scan(&a.pass)
+		if err != nil || a.requests == 0 {
+			return err
+		}
+		_, err = tx.Exec(ctx, "UPDATE backstitch.audit_requests SET pass = $1 WHERE done_at IS NULL AND id <= $2", a.pass, a.requests)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("begin the %s: %w", a.cause, err)
@@ -138,6 +148,9 @@ func (e *evaluator) work(ctx context.Context, a *audit) error {
 	}
 	return e.inTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "UPDATE backstitch.passes SET ended_at = now() WHERE id = $1", a.pass); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "UPDATE backstitch.audit_requests SET done_at = now() WHERE done_at IS NULL AND id <= $1", a.requests); err != nil {
 			return err
 		}
 		return e.markSwept(ctx, tx, a)

@@ -74,12 +74,14 @@ func (e *evaluator) auditNow() { e.requested.Store(true) }
 
 func (e *evaluator) dueNow(ctx context.Context, now time.Time) (cause string, kinds []consumers.Kind, err error) {
 	var audited *time.Time
-	err = e.pool.QueryRow(ctx, `SELECT max(started_at) FROM backstitch.passes p WHERE cause = 'audit' AND ended_at IS NOT NULL
-		AND id > coalesce((SELECT max(id) FROM backstitch.passes WHERE cause IN ('load', 'mapping', 'rebuild')), 0)`).Scan(&audited)
+	var asked bool
+	err = e.pool.QueryRow(ctx, `SELECT max(started_at), EXISTS (SELECT FROM backstitch.audit_requests WHERE done_at IS NULL)
+		FROM backstitch.passes p WHERE cause = 'audit' AND ended_at IS NOT NULL
+		AND id > coalesce((SELECT max(id) FROM backstitch.passes WHERE cause IN ('load', 'mapping', 'rebuild')), 0)`).Scan(&audited, &asked)
 	if err != nil {
 		return "", nil, err
 	}
-	if audited == nil || now.Sub(*audited) >= e.auditEvery || e.requested.Load() {
+	if audited == nil || now.Sub(*audited) >= e.auditEvery || asked || e.requested.Load() {
 		return causeAudit, []consumers.Kind{consumers.Organization, consumers.Member}, nil
 	}
 	rows, err := e.pool.Query(ctx, `SELECT DISTINCT kind FROM backstitch.sweeps

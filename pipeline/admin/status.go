@@ -97,6 +97,8 @@ type Transform struct {
 	// Audits are the newest evaluations of the whole mapping, one of each cause, the
 	// newest first.
 	Audits []Audit `json:"audits"`
+	// Mirror is the last comparison of the mirror with the source; absent before the first.
+	Mirror *MirrorAudit `json:"mirror,omitempty"`
 }
 
 // Audit is an evaluation of the whole mapping.

@@ -131,7 +131,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%s%w: `%s --help` lists the flags", named(cmd), err, cmd.CommandPath()))
 	})
-	root.AddCommand(a.run(), a.check(), a.plan(), a.status(), a.lag(), a.wait(), a.parked(), a.approve(), a.backfill(), a.replay(), a.verify(), a.rehearse(), a.teardown(),
+	root.AddCommand(a.run(), a.check(), a.plan(), a.status(), a.lag(), a.wait(), a.parked(), a.approve(), a.backfill(), a.replay(), a.audit(), a.verify(), a.rehearse(), a.teardown(),
 		a.initialise(), a.demo(), a.simulator(), a.sandbox())
 	return root
 }
