@@ -59,6 +59,7 @@ type Kafka struct {
 	Topics       Topics       `key:"topics" doc:"The topics' names and shape."`
 
 	Embedded       bool   `key:"embedded" default:"false" doc:"Run broker and registry inside backstitch run --until-caught-up, for small bases; in place of brokers and registry. kafka: embedded says the same in one word."`
+	Memory         int64  `key:"memory" default:"512MB" doc:"How much of the topics the embedded broker may hold, compressed as they are; a run that needs more ends. 0: no limit."`
 	RegistryListen string `key:"registry_listen" default:"127.0.0.1:0" doc:"Where the embedded registry listens, on this machine only. Port 0: any free one."`
 }
 

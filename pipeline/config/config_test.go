@@ -60,7 +60,7 @@ func TestDefaults(t *testing.T) {
 			Tables:   []schemas.Table{{Schema: "public", Name: "teams"}, {Schema: "public", Name: "users"}, {Schema: "app", Name: "TeamMember"}},
 			Slot:     "backstitch_acme", SlotOnExceed: "alert", Publication: "backstitch_acme", CreatePublication: true, Heartbeat: 10 * time.Second,
 		},
-		Kafka:         Kafka{Brokers: []string{"localhost:9092"}, Registry: "http://localhost:8081", Topics: Topics{"acme", 12, 3, true}, RegistryListen: "127.0.0.1:0"},
+		Kafka:         Kafka{Brokers: []string{"localhost:9092"}, Registry: "http://localhost:8081", Topics: Topics{"acme", 12, 3, true}, RegistryListen: "127.0.0.1:0", Memory: 512 << 20},
 		Ledger:        "postgres://u:hidden-pw@ledger/backstitch",
 		Stytch:        Stytch{ProjectID: "project-test-1", Secret: "hidden-secret", RateLimit: 60},
 		Organizations: Mapping{Select: "SELECT id AS organization_external_id FROM teams"},

@@ -38,7 +38,7 @@ func TestEmbeddedRefusesWhatIsElsewhere(t *testing.T) {
 		"kafka: {embedded: true, topics: {create: false}}\n":                        "kafka.topics.create is false",
 		"kafka: {embedded: true, registry_listen: '0.0.0.0:8081'}\n":                "kafka.registry_listen is not host:port on this machine",
 		"kafka: {embedded: true, registry_listen: ':8081'}\n":                       "kafka.registry_listen is not host:port on this machine",
-		"kafka: {brokers: ['k:1'], registry: 'http://r', registry_listen: 'x:1'}\n": "kafka.registry_listen is of the embedded registry",
+		"kafka: {brokers: ['k:1'], registry: 'http://r', registry_listen: 'x:1'}\n": "kafka.registry_listen is of the embedded broker and registry",
 	} {
 		if _, err := parse(small(kafka)); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s got %v, want %q", kafka, err, says)

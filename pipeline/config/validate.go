@@ -83,8 +83,10 @@ func (d *decoder) validateKafka(wrong report) {
 		d.validateEmbedded(wrong)
 		return
 	}
-	if d.config.lines["kafka.registry_listen"] > 0 {
-		wrong("kafka.registry_listen", "Remove it, or write embedded: true", "kafka.registry_listen is of the embedded registry, and kafka.embedded is not set")
+	for _, key := range []string{"kafka.registry_listen", "kafka.memory"} {
+		if d.config.lines[key] > 0 {
+			wrong(key, "Remove it, or write embedded: true", "%s is of the embedded broker and registry, and kafka.embedded is not set", key)
+		}
 	}
 	if len(k.Brokers) == 0 || slices.Contains(k.Brokers, "") {
 		wrong("kafka.brokers", "Name at least one as host:port", "kafka.brokers has no broker, or an empty one")

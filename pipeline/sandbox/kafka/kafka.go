@@ -8,6 +8,7 @@ package kafka
 import (
 	"fmt"
 	"net"
+	"strconv"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -23,8 +24,10 @@ type Broker struct{ cluster *kfake.Cluster }
 func Start(addr string) (*Broker, error) { return start(addr) }
 
 // StartPrivate listens on any free port of this machine, and asks clients for SASL PLAIN.
+// Its segments are small: what is deleted gives memory back by segments.
 func StartPrivate(user, password string) (*Broker, error) {
-	return start("127.0.0.1:0", kfake.EnableSASL(), kfake.Superuser("PLAIN", user, password))
+	return start("127.0.0.1:0", kfake.EnableSASL(), kfake.Superuser("PLAIN", user, password),
+		kfake.BrokerConfigs(map[string]string{"log.segment.bytes": strconv.Itoa(4 << 20)}))
 }
 
 func start(addr string, more ...kfake.Opt) (*Broker, error) {
