@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -165,18 +164,6 @@ func TestLagIsWhatOrdinaryToolsSay(t *testing.T) {
 	none(transform)
 	none(apply)
 	sameLags(t, w, apply)
-
-	watch := w.Start(t, "lag", "--watch", "-o", "json", "-c", w.Config)
-	harness.Eventually(t, time.Minute, "two looks, one a line", func() bool { return strings.Count(watch.Log(), "\n") >= 2 })
-	watch.Signal(syscall.SIGINT)
-	if code := watch.Wait(t, time.Minute); code != 0 {
-		t.Errorf("an interrupted watch exits with %d", code)
-	}
-	for _, line := range strings.Split(strings.TrimSpace(watch.Log()), "\n") {
-		if err := json.Unmarshal([]byte(line), &lag.Report{}); err != nil {
-			t.Errorf("the watch printed %q: %v", line, err)
-		}
-	}
 
 	stop(t, w, p, transform)
 	w.Exec(t, "UPDATE users SET name = name || ' Changed'")

@@ -44,9 +44,6 @@ func TestPlanOfAnotherMapping(t *testing.T) {
 	p := w.Run(t)
 	w.CaughtUp(t, 2*time.Minute)
 	members := ledgerText(w, "SELECT count(*)::text FROM backstitch.entities WHERE kind = 'member' AND desired IS NOT NULL")
-	if out := w.Output(t, "plan"); !strings.Contains(out, "nothing to accept") {
-		t.Errorf("the plan of the same file: %s", out)
-	}
 	seq := w.Simulator.Seq()
 	before := ledgerText(w, "SELECT md5(string_agg(e::text, '' ORDER BY kind, org_key, key)) FROM backstitch.entities e")
 	edited := w.Variant(t, "edited", func(o *harness.Options) {
@@ -82,10 +79,6 @@ func TestPlanOfAnotherMapping(t *testing.T) {
 	}))
 	if c := planCounts(away); away.ID == "" || c[5] == 0 || len(away.Notices) != 1 || !strings.Contains(away.Notices[0], "the source cannot be reached") {
 		t.Errorf("the plan without the source is %+v", away)
-	}
-	text := w.Output(t, "plan", "-c", edited)
-	if strings.Contains(text, "corp.example") || !strings.Contains(text, "--accept-mapping") {
-		t.Errorf("it prints %s", text)
 	}
 	after := ledgerText(w, "SELECT md5(string_agg(e::text, '' ORDER BY kind, org_key, key)) FROM backstitch.entities e")
 	if w.Simulator.Seq() != seq || before != after {
@@ -144,18 +137,11 @@ func TestPlanNamesWhatTheMirrorLacks(t *testing.T) {
 			t.Errorf("it needs %s, want %s", got, want)
 		}
 	}
-	if out, code := w.Command(t, "plan", "-c", path); code != 4 || !strings.Contains(out, "public.users: a select reads what the mirror lacks: columns phone") {
-		t.Errorf("it exits with %d: %s", code, out)
-	}
 	routed := mappingPlan(t, w, w.Variant(t, "routed", func(o *harness.Options) {
 		replaceIn(&o.Members, "users: {external_id: id}", "users: SELECT m.team_id AS organization_external_id, c.id AS external_id FROM changed c JOIN team_members m ON m.user_id = c.id WHERE c.phone IS NOT NULL")
 	}))
 	if routed.ID == "" || !routed.Evaluated || len(routed.Needs) != 1 || routed.Needs[0].Blocks || routed.Needs[0].Columns[0] != "phone" || planCounts(routed) != [8]int64{} {
 		t.Errorf("where only a route reads it, the plan is %+v", routed)
-	}
-	broken := w.Variant(t, "broken", func(o *harness.Options) { replaceIn(&o.Members, "u.name,", "u.nonsense,") })
-	if out, code := w.Command(t, "plan", "-c", broken); code != 2 || !strings.Contains(out, "nonsense") {
-		t.Errorf("a mapping that does not compile exits with %d: %s", code, out)
 	}
 	w.Config = path // as the fixes say
 	p := w.Run(t, "--accept-mapping")
