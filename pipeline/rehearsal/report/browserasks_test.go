@@ -31,7 +31,7 @@ const skippedHeadings = `(() => {
 
 // bareTables lists tables that lack a header for a column or a row.
 const bareTables = `[...document.querySelectorAll("table")].filter((t) => !t.querySelector("thead th[scope=col]") ||
-	[...t.querySelectorAll("tbody tr, tfoot tr")].some((r) => !r.querySelector("th[scope=row], th[scope=rowgroup]"))).map((t) => t.className).join("; ")`
+	[...t.querySelectorAll("tbody tr, tfoot tr")].some((r) => !r.querySelector("th[scope=row], th[scope=rowgroup]"))).map((t) => t.outerHTML.slice(0, 200)).join("; ")`
 
 const brokenLinks = `[...document.querySelectorAll("a[href]")].filter((a) => !a.getAttribute("href").startsWith("#") || !document.getElementById(a.getAttribute("href").slice(1))).map((a) => a.outerHTML).join("; ")`
 

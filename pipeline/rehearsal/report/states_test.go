@@ -1,8 +1,10 @@
 package report
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -85,6 +87,36 @@ func TestCompareFindsWhatChanged(t *testing.T) {
 	k = other.Change.Kinds[1]
 	if k.Appeared.Count != 1 || k.Appeared.Samples[0].Key != "9" || k.Vanished.Count != 1 || k.Vanished.Samples[0] != (Sample{Organization: "2", Key: "1"}) || k.FieldsKnown {
 		t.Errorf("appeared %+v, vanished %+v, fields known %t", k.Appeared, k.Vanished, k.FieldsKnown)
+	}
+}
+
+// The same value under another name is another state.
+func TestStatesTellFieldsApart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	old, fresh := filepath.Join(dir, "old"), filepath.Join(dir, "new")
+	before := rehearse(t, old, "", []Entity{member("1", "1", Standing{Outcome: Created}, `{"trusted_metadata": {"a": 1}}`)})
+	now := rehearse(t, fresh, old, []Entity{member("1", "1", Standing{Outcome: Created}, `{"untrusted_metadata": {"a": 1}}`)})
+	if err := now.Compare(before, old, fresh); err != nil {
+		t.Fatal(err)
+	}
+	if k := now.Change.Kinds[1]; k.Desired.Count != 1 || strings.Join(k.Fields, " ") != "trusted_metadata untrusted_metadata" {
+		t.Errorf("%+v", k)
+	}
+}
+
+// A record that is cut off anywhere is no end of the file.
+func TestCutRecords(t *testing.T) {
+	t.Parallel()
+	whole := (&record{1, 2, 300, "a\x00b"}).append(nil)
+	for n := range whole {
+		_, err := readRecord(bufio.NewReader(bytes.NewReader(whole[:n])))
+		if want := map[bool]error{true: io.EOF, false: io.ErrUnexpectedEOF}[n == 0]; !errors.Is(err, want) {
+			t.Errorf("%d bytes of %d: %v, want %v", n, len(whole), err, want)
+		}
+	}
+	if r, err := readRecord(bufio.NewReader(bytes.NewReader(whole))); err != nil || r != (record{1, 2, 300, "a\x00b"}) {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 
