@@ -37,7 +37,7 @@ func (r *Rehearsal) apply(cfg *apply.Config, deps *apply.Deps) {
 	if r == nil {
 		return
 	}
-	cfg.Workers, cfg.NoIncidents = rehearsedWorkers, true
+	cfg.Workers, cfg.Ordered, cfg.NoIncidents = rehearsedWorkers, true, true
 	deps.Budget = r.Budget
 }
 

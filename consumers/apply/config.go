@@ -55,6 +55,10 @@ type Config struct {
 	// AssumeEmailsVerified: every address counts as verified (mapping's
 	// assume_emails_verified). A transform that says so in email_verified needs it not.
 	AssumeEmailsVerified bool
+	// Ordered: organizations have their turns one after another, and so have the members
+	// of one, in the order of their wake-ups. So it is always the same entity that gets a
+	// value which several want. For rehearsals, which are compared.
+	Ordered bool
 	// NoIncidents: one error that has become the rule stops nothing (hazard A13). For
 	// rehearsals, which have to see the rest, too.
 	NoIncidents bool

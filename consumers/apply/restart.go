@@ -52,6 +52,7 @@ func (a *Apply) fresh() *Apply {
 		log: a.log, clock: a.clock, metrics: a.metrics, digest: a.digest, sched: newScheduler(),
 		nudged: make(chan struct{}, 1), stopping: make(chan struct{}), failed: make(chan error, 1),
 	}
+	b.sched.ordered = b.cfg.Ordered
 	b.state.Store("UNASSIGNED")
 	pace := ledger.Pace{Project: b.cfg.ProjectID, Rate: b.cfg.RateLimit, Floor: b.cfg.BackfillFloor}
 	b.pacer = newPacer(b.budget, pace, b.cfg.Workers, b.share, b.stopping)

@@ -36,6 +36,10 @@ type scheduler struct {
 	changed map[schemas.Lane]*sync.Cond
 	idle    *sync.Cond
 	running map[int32]int
+
+	// ordered is Config.Ordered; organizations is how many of them have their turn.
+	ordered       bool
+	organizations int
 }
 
 // organizationTurns keeps an organization's turn and its members' apart: while one
@@ -109,6 +113,10 @@ func (s *scheduler) next(lane schemas.Lane) *task {
 			continue
 		}
 		t := q[0]
+		if s.ordered && t.key.Kind == consumers.Organization && s.organizations > 0 {
+			s.changed[lane].Wait()
+			continue
+		}
 		s.queues[lane] = q[1:]
 		t.queued = false
 		if s.start(t) {
@@ -135,7 +143,8 @@ func (s *scheduler) start(t *task) bool {
 		return false
 	case t.key.Kind == consumers.Organization:
 		o.alone = true
-	case o.alone || o.pending != nil:
+		s.organizations++
+	case o.alone || o.pending != nil || s.ordered && o.members > 0:
 		o.waiting = append(o.waiting, t)
 		return false
 	default:
@@ -157,6 +166,7 @@ func (s *scheduler) finish(t *task) {
 	o := s.orgs[t.key.Organization]
 	if t.key.Kind == consumers.Organization {
 		o.alone = false
+		s.organizations--
 	} else {
 		o.members--
 	}
@@ -164,8 +174,17 @@ func (s *scheduler) finish(t *task) {
 		s.front(o.pending)
 		o.pending = nil
 	} else if !o.alone && o.pending == nil && len(o.waiting) > 0 {
-		s.front(o.waiting...)
-		o.waiting = nil
+		free := len(o.waiting)
+		if s.ordered {
+			free = 1
+		}
+		s.front(o.waiting[:free]...)
+		o.waiting = o.waiting[free:]
+	}
+	if s.ordered {
+		for _, c := range s.changed {
+			c.Broadcast()
+		}
 	}
 	if o.members == 0 && !o.alone && o.pending == nil && len(o.waiting) == 0 {
 		delete(s.orgs, t.key.Organization)

@@ -22,7 +22,8 @@ func Configure(cfg *config.Config, to StandIns) *config.Config {
 	c.Name = cfg.Name + "_rehearsal"
 	c.Source.Slot = capture.TemporarySlotName(cfg.Kafka.Topics.Prefix)
 	c.Kafka = config.Kafka{Brokers: to.Brokers, Registry: to.Registry, Topics: cfg.Kafka.Topics}
-	c.Kafka.Topics.ReplicationFactor, c.Kafka.Topics.Create = 1, true
+	// In one partition wake-ups have an order, which every rehearsal has in common.
+	c.Kafka.Topics.Partitions, c.Kafka.Topics.ReplicationFactor, c.Kafka.Topics.Create = 1, 1, true
 	c.Ledger = config.Secret(to.Ledger)
 	c.Stytch.BaseURL, c.Stytch.Secret, c.Stytch.Live = to.Stytch, config.Secret(to.Secret), true
 	c.Verify.Every = 0
