@@ -83,8 +83,12 @@ func Check(ctx context.Context, cfg *config.Config, deps Deps) *Report {
 		c.ledgerDatabase(ctx)
 		c.ledgerIdentity(ctx)
 	}
-	c.kafka(ctx)
-	c.registry(ctx)
+	if cfg.Kafka.Embedded {
+		c.embedded()
+	} else {
+		c.kafka(ctx)
+		c.registry(ctx)
+	}
 	c.stytch(ctx)
 	if c.plan != nil && c.deps.CountFor > 0 {
 		c.forecast(ctx)

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"net/http/httptest"
@@ -156,7 +157,7 @@ func (b *bundle) check() *Report {
 	if err != nil {
 		b.Fatal(err)
 	}
-	reg, err := registry.New(cfg.Kafka.Registry)
+	reg, err := registry.New(cmp.Or(cfg.Kafka.Registry, b.environment["REGISTRY"])) // none with the embedded broker
 	if err != nil {
 		b.Fatal(err)
 	}

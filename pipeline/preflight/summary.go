@@ -19,7 +19,9 @@ type Run struct {
 	Tables []RunTable `json:"tables"`
 	// Topics that the pipeline writes; nil when Kafka could not be asked.
 	Topics []RunTopic `json:"topics"`
-	Slot   *RunSlot   `json:"slot,omitempty"`
+	// Embedded stands in the place of topics where the broker is within each run.
+	Embedded *RunEmbedded `json:"embedded,omitempty"`
+	Slot     *RunSlot     `json:"slot,omitempty"`
 }
 
 // RunTable is a captured table, as the server's statistics have it.
@@ -43,6 +45,8 @@ type RunSlot struct {
 	Name        string `json:"name"`
 	Publication string `json:"publication"`
 	Exists      bool   `json:"exists"`
+	// Temporary: each run makes one of its own, and it ends with it.
+	Temporary bool `json:"temporary,omitempty"`
 	// RetainedBytes are kept back now, for an existing slot.
 	RetainedBytes int64 `json:"retained_bytes"`
 	// LogBytesPerHour is what the server has written on average since its statistics
@@ -73,7 +77,7 @@ func (c *check) summary(ctx context.Context) {
 		}
 		c.report.Run.Tables = append(c.report.Run.Tables, row)
 	}
-	s := &RunSlot{Name: c.cfg.Source.Slot, Publication: c.cfg.Source.Publication, AlertBytes: c.cfg.Source.SlotMaxRetained}
+	s := &RunSlot{Name: c.cfg.Source.Slot, Publication: c.cfg.Source.Publication, Temporary: c.cfg.Kafka.Embedded, AlertBytes: c.cfg.Source.SlotMaxRetained}
 	err := c.source.QueryRow(ctx, `
 		SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1),
 		       coalesce((SELECT pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn)
@@ -127,19 +131,25 @@ func (r *Run) text(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "  topics  %d, of which %d are to be created\n", len(r.Topics), create)
 	}
+	if r.Embedded != nil {
+		r.Embedded.text(b)
+	}
 	if r.Slot != nil {
 		r.Slot.text(b)
 	}
 }
 
 func (s *RunSlot) text(b *strings.Builder) {
-	state := "to be created"
+	state, still := "to be created", "an hour of standing still"
 	if s.Exists {
 		state = "retains " + size(s.RetainedBytes) + " now"
 	}
+	if s.Temporary {
+		state, still = "temporary: each run makes one, and it ends with it", "a run of an hour"
+	}
 	fmt.Fprintf(b, "  slot    %s, %s", s.Name, state)
 	if s.LogBytesPerHour >= 0 {
-		fmt.Fprintf(b, "; an hour of standing still retains about %s more", size(s.LogBytesPerHour))
+		fmt.Fprintf(b, "; %s retains about %s%s", still, size(s.LogBytesPerHour), more(!s.Temporary))
 	}
 	switch {
 	case s.MostBytes > 0:
@@ -147,6 +157,13 @@ func (s *RunSlot) text(b *strings.Builder) {
 	default:
 		b.WriteString(", until the server's disk is full\n")
 	}
+}
+
+func more(than bool) string {
+	if than {
+		return " more"
+	}
+	return ""
 }
 
 // size is a number of bytes as PostgreSQL writes it, by 1024.

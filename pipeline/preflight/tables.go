@@ -113,10 +113,10 @@ func (c *check) toast(ctx context.Context) {
 // slot checks the slot if there is one.
 func (c *check) slot(ctx context.Context) {
 	var plugin, database, status string
-	var active, here bool
+	var active, here, temporary bool
 	err := c.source.QueryRow(ctx, `SELECT coalesce(plugin, 'physical'), coalesce(database, ''), active, coalesce(wal_status, ''),
-		       coalesce(database = current_database(), false)
-		FROM pg_replication_slots WHERE slot_name = $1`, c.cfg.Source.Slot).Scan(&plugin, &database, &active, &status, &here)
+		       coalesce(database = current_database(), false), temporary
+		FROM pg_replication_slots WHERE slot_name = $1`, c.cfg.Source.Slot).Scan(&plugin, &database, &active, &status, &here, &temporary)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return
 	}
@@ -128,6 +128,9 @@ func (c *check) slot(ctx context.Context) {
 	switch {
 	case plugin != "pgoutput" || !here:
 		c.find(Error, "source.slot", key, "Name another slot", "slot %s exists and is not ours: plugin %s, database %s", c.cfg.Source.Slot, plugin, database)
+	case c.cfg.Kafka.Embedded && !temporary:
+		c.find(Error, "source.slot", key, "If no pipeline with a Kafka of its own uses it, drop it with `backstitch teardown`; else name another slot",
+			"slot %s exists and outlives processes, so it is not of a pipeline with the embedded broker", c.cfg.Source.Slot)
 	case status == "lost":
 		c.find(Error, "source.slot", key, "Run `backstitch backfill --all`: a new slot and epoch, every table read again",
 			"slot %s is lost: the server has removed log that it needed", c.cfg.Source.Slot)
