@@ -84,7 +84,6 @@ type tableColumn struct {
 	number    int16
 	typeOID   uint32
 	generated bool
-	plain     bool // its collation, if any, is deterministic
 }
 
 func (t *table) column(name string) *tableColumn {
@@ -127,14 +126,13 @@ func (c *compiler) describe(ctx context.Context, name schemas.Table) error {
 	if err != nil {
 		return err
 	}
-	rows, err := c.tx.Query(ctx, `SELECT attname, attnum, atttypid, attgenerated <> '', coalesce(l.collisdeterministic, true)
-		FROM pg_attribute LEFT JOIN pg_collation l ON l.oid = attcollation
+	rows, err := c.tx.Query(ctx, `SELECT attname, attnum, atttypid, attgenerated <> '' FROM pg_attribute
 		WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum`, t.oid)
 	if err != nil {
 		return err
 	}
 	t.columns, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (col tableColumn, err error) {
-		return col, row.Scan(&col.name, &col.number, &col.typeOID, &col.generated, &col.plain)
+		return col, row.Scan(&col.name, &col.number, &col.typeOID, &col.generated)
 	})
 	if err != nil {
 		return err

@@ -95,9 +95,7 @@ func (c *compiler) catalogue(ctx context.Context, v *view) (*derive.Catalogue, e
 				}
 				types[col.typeOID] = found
 			}
-			kind := types[col.typeOID]
-			kind.plain = kind.plain && col.plain
-			columns[columnAt{t.oid, col.number}] = namedColumn{col.name, kind.comparison()}
+			columns[columnAt{t.oid, col.number}] = namedColumn{col.name, types[col.typeOID].comparison()}
 		}
 	}
 	equalities, err := c.equalities(ctx, v)

@@ -69,11 +69,21 @@ func (d *drawing) inside() *drawing {
 	return &drawing{t: d.t, schema: d.schema, tables: d.tables, plain: d.plain, with: d.with}
 }
 
-func (d *drawing) one(of ...string) string { return rapid.SampledFrom(of).Draw(d.t, "one") }
-
-func (d *drawing) chance(percent int, what string) bool {
-	return rapid.IntRange(1, 100).Draw(d.t, what) <= percent
+// evenly draws one of n numbers, each as likely: rapid itself prefers small ones.
+func evenly(t *rapid.T, n int, what string) int {
+	at := 0
+	for _, bit := range rapid.SliceOfN(rapid.Bool(), 10, 10).Draw(t, what) {
+		at *= 2
+		if bit {
+			at++
+		}
+	}
+	return at % n
 }
+
+func (d *drawing) one(of ...string) string { return of[evenly(d.t, len(of), "one")] }
+
+func (d *drawing) chance(percent int, what string) bool { return evenly(d.t, 100, what) >= 100-percent }
 
 func (d *drawing) alias() string {
 	*d.tables++
@@ -91,7 +101,7 @@ func (d *drawing) condition(left, right []string) string {
 	if d.plain {
 		return a + " = " + b
 	}
-	switch rapid.IntRange(0, 24).Draw(d.t, "condition") {
+	switch evenly(d.t, 25, "condition") {
 	case 0:
 		return a + " = " + b + " OR " + d.number(left) + " IS NULL"
 	case 1:
@@ -133,7 +143,7 @@ func (d *drawing) conditions(left, right []string) string {
 // from draws a FROM clause with its joins; what it names is in scope after it.
 func (d *drawing) from(depth int) string {
 	item := d.item(depth)
-	for range rapid.IntRange(0, 3-depth).Draw(d.t, "joins") {
+	for range evenly(d.t, 4-depth, "joins") {
 		if *d.tables >= enoughTables {
 			break
 		}
@@ -222,7 +232,7 @@ func (d *drawing) rows(depth int, outer []string) string {
 	id, k, l, c := inner.number(s), inner.number(s), inner.number(s), inner.one(s...)+".c"
 	z := inner.one(s...) + ".v"
 	columns := fmt.Sprintf("%s AS id, %s AS k, %s AS l", id, k, l)
-	switch rapid.IntRange(0, 9).Draw(d.t, "subquery") {
+	switch evenly(d.t, 10, "subquery") {
 	case 0: // by some of its columns, in one text for the others
 		by := d.one("1, 2, 3, 5", "1, 2, 3, 5", "5, 1, 2, 3")
 		return "SELECT " + columns + ", string_agg(" + z + ", ',' ORDER BY " + z + ") AS v, " + c + " AS c FROM " + from + where + " GROUP BY " + by + d.one("", " HAVING count(*) > 1")
@@ -267,7 +277,7 @@ func (d *drawing) subquery() string {
 	inner := d.inside()
 	from := inner.from(2)
 	in := "(SELECT " + inner.number(inner.aliases) + " FROM " + from + " WHERE " + inner.one("true", inner.condition(inner.aliases, inner.aliases), inner.condition(inner.aliases, d.aliases)) + ")"
-	switch rapid.IntRange(0, 7).Draw(d.t, "condition with a subquery") {
+	switch evenly(d.t, 8, "condition with a subquery") {
 	case 0:
 		return "NOT EXISTS (SELECT FROM " + from + " WHERE " + inner.conditions(inner.aliases, d.aliases) + ")"
 	case 1:
@@ -289,7 +299,7 @@ func (d *drawing) subquery() string {
 
 // anyMembers draws a mapping of members whose fields depend on every table it names.
 func anyMembers(t *rapid.T, schema drawnSchema) string {
-	d := &drawing{t: t, schema: schema, tables: new(int), plain: rapid.IntRange(1, 3).Draw(t, "plain") == 1}
+	d := &drawing{t: t, schema: schema, tables: new(int), plain: evenly(t, 3, "plain") == 1}
 	with := ""
 	if !d.plain && d.chance(20, "a CTE") {
 		with = "WITH w AS" + d.one(" ", " MATERIALIZED ", " NOT MATERIALIZED ") + "(" + d.rows(0, nil) + ") "
@@ -306,15 +316,71 @@ func anyMembers(t *rapid.T, schema drawnSchema) string {
 	return with + sql
 }
 
+func (d *drawing) equal(left, right []string) string {
+	return d.number(left) + " = " + d.number(right)
+}
+
+// trap draws a small FROM around one thing that looks like a way to the keys; "" is
+// none. Large ones rarely depend on any one thing.
+func (d *drawing) trap() (from, where string) {
+	named := func() (sql string, alias []string) {
+		a := d.alias()
+		d.aliases = append(d.aliases, a)
+		if len(d.with) > 0 && d.chance(60, "a CTE") {
+			return d.with[0] + " " + a, []string{a}
+		}
+		return d.table() + " " + a, []string{a}
+	}
+	kind := evenly(d.t, 11, "trap")
+	if kind > 7 {
+		return "", ""
+	}
+	one, t1 := named()
+	if kind == 0 { // chosen, numbered, grouped, counted
+		d.aliases = nil
+		return d.sub(1, "", nil), ""
+	}
+	if kind == 1 { // asked of one table
+		return one, " WHERE " + d.subquery()
+	}
+	two, t2 := named()
+	if d.chance(40, "a self-join") {
+		two = one[:strings.Index(one, " ")] + " " + t2[0]
+	}
+	switch kind {
+	case 2: // two that nothing ties together but what may be absent
+		three, t3 := named()
+		return one + " CROSS JOIN " + two + d.one(" LEFT JOIN ", " LEFT JOIN ", " FULL JOIN ") + three + " ON " + d.equal(t3, t1) + " AND " + d.equal(t3, t2), ""
+	case 3:
+		three, t3 := named()
+		return one + " RIGHT JOIN (" + two + " CROSS JOIN " + three + ") ON " + d.equal(t1, t2) + " AND " + d.equal(t1, t3), ""
+	case 4, 5: // or a subquery
+		three := d.table() + " x"
+		ties := d.equal([]string{"x"}, t1) + " AND " + d.equal([]string{"x"}, t2)
+		if kind == 4 {
+			return one + " CROSS JOIN " + two, " WHERE NOT EXISTS (SELECT FROM " + three + " WHERE " + ties + ")"
+		}
+		d.aliases = append(d.aliases, "n")
+		return one + " CROSS JOIN " + two + " CROSS JOIN LATERAL (SELECT NULL::" + d.schema.numbers + " AS id, NULL::" + d.schema.numbers + " AS k, NULL::" + d.schema.numbers + " AS l, count(*)::text AS v, NULL::" + d.schema.loose + " AS c FROM " + three + " WHERE " + ties + ") n", ""
+	case 6:
+		d.aliases = d.aliases[:1]
+		return one + d.one(" JOIN ", " LEFT JOIN ") + d.sub(1, "LATERAL ", t1) + " ON " + d.one("true", d.equal(d.aliases[1:], t1)), ""
+	default:
+		return one + d.one(" JOIN ", " JOIN ", " LEFT JOIN ") + two + " ON " + d.condition(t1, t2), ""
+	}
+}
+
 // members is a SELECT of members: rows, groups or the first of each key.
 func (d *drawing) members() string {
-	from := d.from(0)
-	where := ""
-	if d.chance(40, "where") {
-		where = " WHERE (" + d.condition(d.aliases, d.aliases) + ")"
-	}
-	if d.chance(30, "subquery in WHERE") {
-		where += map[bool]string{true: " WHERE ", false: " AND "}[where == ""] + d.subquery()
+	from, where := d.trap()
+	if from == "" {
+		from = d.from(0)
+		if d.chance(40, "where") {
+			where = " WHERE (" + d.condition(d.aliases, d.aliases) + ")"
+		}
+		if d.chance(30, "subquery in WHERE") {
+			where += map[bool]string{true: " WHERE ", false: " AND "}[where == ""] + d.subquery()
+		}
 	}
 	org, key := d.number(d.aliases)+"::text", d.number(d.aliases)+"::text"
 	if d.chance(15, "a loose key") {
@@ -335,7 +401,7 @@ func (d *drawing) members() string {
 		all += " || coalesce((SELECT string_agg(" + inner.aliases[0] + ".v, ',' ORDER BY " + inner.aliases[0] + ".v) FROM " + sub + " WHERE " + inner.conditions(inner.aliases, d.aliases) + "), '')"
 	}
 	keys := org + " AS organization_external_id, " + key + " AS external_id, "
-	switch rapid.IntRange(0, 5).Draw(d.t, "shape") {
+	switch evenly(d.t, 6, "shape") {
 	case 0:
 		on := d.one("1, 2", "1", "2", "3")
 		order := slices.DeleteFunc([]string{"1", "2", "3"}, func(n string) bool { return strings.Contains(on, n) })
