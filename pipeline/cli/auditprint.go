@@ -58,10 +58,10 @@ func printMirror(out io.Writer, m *pipeline.MirrorComparison) error {
 	printWhy(out, "  ", m.Why, "")
 	if len(m.Tables) > 0 {
 		w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-		fmt.Fprintln(w, "  TABLE\tROWS\tRANGES\tMISSING\tEXTRA\tDIFFERENT\tINCOMPLETE\tUNSETTLED\tVERDICT")
+		fmt.Fprintln(w, "  TABLE\tROWS\tRANGES\tMISSING\tEXTRA\tDIFFERENT\tINCOMPLETE\tMOVING\tUNSETTLED\tVERDICT")
 		for _, t := range m.Tables {
-			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.Table, grouped(t.Rows), grouped(t.Ranges), grouped(t.Missing.Count), grouped(t.Extra.Count),
-				grouped(t.Different.Count), grouped(t.Incomplete), grouped(t.Unsettled), t.Verdict)
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.Table, grouped(t.Rows), grouped(t.Ranges), grouped(t.Missing.Count), grouped(t.Extra.Count),
+				grouped(t.Different.Count), grouped(t.Incomplete), grouped(t.Moving), grouped(t.Unsettled), t.Verdict)
 		}
 		if err := w.Flush(); err != nil {
 			return err

@@ -72,10 +72,10 @@ func TestPersonalKeys(t *testing.T) {
 func TestAllOfATable(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, people, "CREATE TABLE others (id int PRIMARY KEY, v text)")
-	w.exec(w.source, "INSERT INTO people SELECT 1, i FROM generate_series(1, 500) i")
-	w.exec(w.mirror, "INSERT INTO others SELECT i, 'v' FROM generate_series(1, 500) i")
+	w.exec(w.source, "INSERT INTO people SELECT 1, i FROM generate_series(1, 250) i")
+	w.exec(w.mirror, "INSERT INTO others SELECT i, 'v' FROM generate_series(1, 250) i")
 	r := w.compare("people", "others")
-	if p, o := r.Tables[0], r.Tables[1]; p.Missing.Count != 500 || p.Differ() != 500 || o.Extra.Count != 500 || o.Differ() != 500 || len(o.Extra.Samples) != 10 {
+	if p, o := r.Tables[0], r.Tables[1]; p.Missing.Count != 250 || p.Differ() != 250 || o.Extra.Count != 250 || o.Differ() != 250 || len(o.Extra.Samples) != 10 {
 		t.Errorf("%+v, %+v", p, o)
 	}
 }

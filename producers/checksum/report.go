@@ -52,6 +52,8 @@ type TableReport struct {
 	// Incomplete rows lack a large value that no record ever carried, which is known:
 	// their entities are parked.
 	Incomplete int64 `json:"incomplete"`
+	// Moving rows changed at every look, and the mirror was seen to follow them.
+	Moving int64 `json:"moving"`
 	// Unsettled rows differed at every look, and changed meanwhile, or the mirror did not
 	// get as far: nobody knows whether they are the same.
 	Unsettled int64 `json:"unsettled"`

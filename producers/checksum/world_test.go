@@ -180,7 +180,12 @@ func (w *world) tables(names ...string) []checksum.Table {
 // compare compares, in small portions.
 func (w *world) compare(names ...string) *checksum.Report {
 	w.Helper()
-	r, err := checksum.Compare(w.Context(), checksum.Config{Rows: 100, Suspects: 50}, w.deps, w.tables(names...))
+	return w.compareBy(checksum.Config{Rows: 100, Suspects: 100}, names...)
+}
+
+func (w *world) compareBy(cfg checksum.Config, names ...string) *checksum.Report {
+	w.Helper()
+	r, err := checksum.Compare(w.Context(), cfg, w.deps, w.tables(names...))
 	if err != nil {
 		w.Fatal(err)
 	}
