@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -41,15 +42,22 @@ func (r *Rehearsal) apply(cfg *apply.Config, deps *apply.Deps) {
 	deps.Budget = r.Budget
 }
 
+// snapshotPatience is how long a source that fails to read may try again.
+const snapshotPatience = time.Minute
+
 // WaitSnapshot returns the position of the state that is read, once all of it is in the
-// topics. A source that is interrupted begins anew with a later one.
+// topics. A source that is interrupted begins anew with a later one; one that fails for
+// a minute has failed, unlike that of a run, which outlives what it reads from.
 func (p *Pipeline) WaitSnapshot(ctx context.Context) (schemas.LSN, error) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
 		if source := p.source.Load(); source != nil {
-			if st := source.Status(); st.FirstComplete && st.State == capture.StateRunning {
+			switch st := source.Status(); {
+			case st.FirstComplete && st.State == capture.StateRunning:
 				return st.Position.EndLSN, nil
+			case st.State == capture.StateRestarting && time.Since(st.Since) > snapshotPatience:
+				return 0, fmt.Errorf("the source cannot be read: %s. `backstitch check` says what it needs", st.Reason)
 			}
 		}
 		if err := p.connectors[0].failure(); err != nil {

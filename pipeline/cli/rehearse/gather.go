@@ -80,7 +80,7 @@ func (w *world) estimate(o *Options, r *report.Report) {
 	for _, c := range r.Calls {
 		all.Calls += c.Count
 		if c.Endpoint == "POST /v1/b2b/passwords/migrate" {
-			migrate.Calls = c.Count
+			migrate.Calls = c.Count - c.Throttled
 		}
 	}
 	r.Estimate = report.Estimate{Limits: []report.Limit{all, migrate}, Simulated: w.clock.Elapsed().Seconds()}

@@ -31,12 +31,16 @@ func (s *progress) start(ctx context.Context) {
 	s.running.Go(func() {
 		tick := time.NewTicker(progressEvery)
 		defer tick.Stop()
+		last := ""
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				fmt.Fprintln(s.out, progressLine(s.p.Status(ctx), s.clock.Elapsed()))
+				if line := progressLine(s.p.Status(ctx), s.clock.Elapsed()); line != last && ctx.Err() == nil {
+					fmt.Fprintln(s.out, line)
+					last = line
+				}
 			}
 		}
 	})

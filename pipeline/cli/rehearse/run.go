@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/backstitch/backstitch/consumers/transform"
 	"github.com/backstitch/backstitch/pipeline"
 	"github.com/backstitch/backstitch/pipeline/config"
 	"github.com/backstitch/backstitch/pipeline/rehearsal"
@@ -101,6 +102,10 @@ func (w *world) rehearse(ctx context.Context, o *Options, roles *rehearsal.Roles
 	p, err := pipeline.New(ctx, rehearsal.Configure(o.Config, w.StandIns), pipeline.Options{
 		Logger: o.Logger, Rehearsal: &pipeline.Rehearsal{Budget: w.clock},
 	})
+	var findings transform.Findings
+	if errors.As(err, &findings) {
+		return &UsageError{err}
+	}
 	if err != nil {
 		return err
 	}
