@@ -71,10 +71,7 @@ func (c *compiler) columns(ctx context.Context, where string, m consumers.Mappin
 			return err
 		}
 		if field.Key {
-			switch {
-			case !col.plain:
-				c.refuse(where, `Add COLLATE "C" to it`, "returns %s in a collation where different texts are equal", field.Name)
-			case t.comparison() == "":
+			if t.comparison() == "" {
 				c.refuse(where, "Select a column of type "+keyTypes,
 					"returns %s of type %s, whose values do not compare like their text", field.Name, t.name)
 			}

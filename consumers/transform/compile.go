@@ -84,6 +84,7 @@ type tableColumn struct {
 	number    int16
 	typeOID   uint32
 	generated bool
+	loose     string // its collation, where that takes different texts for equal
 }
 
 func (t *table) column(name string) *tableColumn {
@@ -126,13 +127,14 @@ func (c *compiler) describe(ctx context.Context, name schemas.Table) error {
 	if err != nil {
 		return err
 	}
-	rows, err := c.tx.Query(ctx, `SELECT attname, attnum, atttypid, attgenerated <> '' FROM pg_attribute
+	rows, err := c.tx.Query(ctx, `SELECT attname, attnum, atttypid, attgenerated <> '', coalesce(l.collname, '')
+		FROM pg_attribute LEFT JOIN pg_collation l ON l.oid = attcollation AND NOT l.collisdeterministic
 		WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum`, t.oid)
 	if err != nil {
 		return err
 	}
 	t.columns, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (col tableColumn, err error) {
-		return col, row.Scan(&col.name, &col.number, &col.typeOID, &col.generated)
+		return col, row.Scan(&col.name, &col.number, &col.typeOID, &col.generated, &col.loose)
 	})
 	if err != nil {
 		return err
@@ -218,6 +220,10 @@ func (c *compiler) read(where string, v *view, changed *table) []schemas.Table {
 						"refers to a whole row and so to %s.%s, a generated column, which logical replication does not send", shortName(t.name), sqlIdent(col.name))
 				}
 				continue
+			}
+			if col.loose != "" && !t.reads[col.name] {
+				c.warn(where, "Where the select compares it, write what is to be equal, such as lower("+sqlIdent(col.name)+")",
+					"reads %s.%s, in whose collation %s different texts are equal: in the ledger, where the select runs, they are not", shortName(t.name), sqlIdent(col.name), sqlIdent(col.loose))
 			}
 			t.reads[col.name] = true
 		}

@@ -24,7 +24,8 @@ type deriving struct {
 	asked      map[string]bool // operators with their collations
 }
 
-// errLooseKey: Compile refuses a key in a collation where different texts are equal.
+// errLooseKey: a key in a collation where different texts are equal. The ledger, where
+// mappings run, has none, so no key there is one.
 var errLooseKey = errors.New("a loose key")
 
 func newDeriving(t *testing.T) *deriving {

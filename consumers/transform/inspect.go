@@ -23,9 +23,8 @@ type view struct {
 }
 
 type viewColumn struct {
-	name  string
-	oid   uint32
-	plain bool // its collation, if any, is deterministic
+	name string
+	oid  uint32
 }
 
 // relationRef is a relation that a view reads, and the columns it names.
@@ -93,14 +92,13 @@ func (c *compiler) refused(where, sql string, e *pgconn.PgError, offset int) {
 }
 
 func (c *compiler) viewColumns(ctx context.Context, name string) ([]viewColumn, error) {
-	rows, err := c.tx.Query(ctx, `SELECT attname, atttypid, coalesce(l.collisdeterministic, true)
-		FROM pg_attribute LEFT JOIN pg_collation l ON l.oid = attcollation
+	rows, err := c.tx.Query(ctx, `SELECT attname, atttypid FROM pg_attribute
 		WHERE attrelid = to_regclass('pg_temp.' || $1) AND attnum > 0 ORDER BY attnum`, name)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (col viewColumn, err error) {
-		return col, row.Scan(&col.name, &col.oid, &col.plain)
+		return col, row.Scan(&col.name, &col.oid)
 	})
 }
 
