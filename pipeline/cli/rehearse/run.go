@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/backstitch/backstitch/consumers/transform"
@@ -44,8 +45,13 @@ func (e *UsageError) Unwrap() error { return e.err }
 
 func (o *Options) say(format string, args ...any) { fmt.Fprintf(o.Progress, format+"\n", args...) }
 
+// heapGrowth is how far the heap may grow between two collections, in percent: the
+// simulator and the broker hold everything in memory, so that half as much again counts.
+const heapGrowth = 50
+
 // Run rehearses, and returns the finished report.
 func Run(ctx context.Context, o Options) (r *report.Report, err error) {
+	defer debug.SetGCPercent(debug.SetGCPercent(heapGrowth))
 	removed, err := sweep()
 	for _, dir := range removed {
 		o.say("removed %s, which a rehearsal that was killed had left", dir)
