@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backstitch/backstitch/integration/browser"
+
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -15,8 +17,8 @@ import (
 func (w *pageWorld) click(name string) {
 	w.Helper()
 	button := fmt.Sprintf(`[...document.querySelectorAll("button")].find((b) => (b.getAttribute("aria-label") || b.textContent) === %q && b.checkVisibility())`, name)
-	w.until(button)
-	run(w, chromedp.Evaluate[bool](`(() => { const b = `+button+`; b.focus(); b.click(); return true; })()`))
+	w.Until(button)
+	browser.Do(w.Tab, chromedp.Evaluate[bool](`(() => { const b = `+button+`; b.focus(); b.click(); return true; })()`))
 }
 
 // changed waits until the page has asked for a change.
@@ -27,7 +29,7 @@ func (w *pageWorld) changed(want string) {
 		if time.Now().After(deadline) {
 			w.Fatalf("the page asked for %q, want %q", w.changes(), want)
 		}
-		w.until("true")
+		w.Until("true")
 	}
 }
 
@@ -36,15 +38,15 @@ const ready = `document.querySelector(".hint")?.textContent && document.querySel
 func TestPageButtonsCallTheInterface(t *testing.T) {
 	t.Parallel()
 	w := openPage(t, "", nil)
-	w.load(1440, 900, "light")
-	w.until(ready)
+	w.Show(w.server.URL+"/", 1440, "light")
+	w.Until(ready)
 
 	w.click("Pause acme-source")
 	w.changed("PUT /connectors/acme-source/pause")
 	w.click("Restart acme-apply")
 	w.changed("POST /connectors/acme-apply/restart?includeTasks=true")
 	w.click("Stop acme-apply") // asks first, and Cancel is where the focus is
-	w.until(`document.getElementById("ask").open && document.activeElement.id === "ask-no"`)
+	w.Until(`document.getElementById("ask").open && document.activeElement.id === "ask-no"`)
 	w.click("Cancel")
 	w.click("Stop acme-apply")
 	w.click("Stop")
@@ -56,7 +58,7 @@ func TestPageButtonsCallTheInterface(t *testing.T) {
 	w.click("Approve consent 1")
 	w.click("Approve")
 	w.changed("POST /consents/1/approve")
-	w.until(`document.getElementById("said").textContent.includes("Consent 1 is given")`)
+	w.Until(`document.getElementById("said").textContent.includes("Consent 1 is given")`)
 	var by string
 	if err := w.pool.QueryRow(t.Context(), "SELECT approved_by FROM backstitch.consents").Scan(&by); err != nil || by != byREST {
 		t.Errorf("the consent is approved by %q (%v)", by, err)
@@ -66,21 +68,21 @@ func TestPageButtonsCallTheInterface(t *testing.T) {
 func TestPageRetriesDropsAndPagesParkedEntities(t *testing.T) {
 	t.Parallel()
 	w := openPage(t, "", nil)
-	w.load(1440, 900, "dark")
-	w.until(ready)
+	w.Show(w.server.URL+"/", 1440, "dark")
+	w.Until(ready)
 	w.click("invalid role")
-	w.until(`document.querySelector(".pager")?.textContent.includes("1–50 of 1,000")`)
+	w.Until(`document.querySelector(".pager")?.textContent.includes("1–50 of 1,000")`)
 	w.click("Later")
-	w.until(`document.querySelector(".pager")?.textContent.includes("51–100 of 1,000")`)
+	w.Until(`document.querySelector(".pager")?.textContent.includes("51–100 of 1,000")`)
 	w.click("Earlier")
-	w.until(`document.querySelector(".pager")?.textContent.includes("1–50 of 1,000")`)
+	w.Until(`document.querySelector(".pager")?.textContent.includes("1–50 of 1,000")`)
 	w.click("Retry member user-9 of team-0")
-	w.until(`document.getElementById("said").textContent.includes("member user-9 of team-0 is tried again")`)
+	w.Until(`document.getElementById("said").textContent.includes("member user-9 of team-0 is tried again")`)
 	w.click("Drop member user-15 of team-0")
 	w.click("Drop")
-	w.until(`document.getElementById("said").textContent.includes("is dropped")`)
+	w.Until(`document.getElementById("said").textContent.includes("is dropped")`)
 	w.click("Retry all with invalid role")
-	w.until(`document.getElementById("said").textContent.includes("999 entities are tried again")`)
+	w.Until(`document.getElementById("said").textContent.includes("999 entities are tried again")`)
 	var due, dropped int
 	err := w.pool.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE due_at IS NOT NULL), count(*) FILTER (WHERE status = 'dropped' AND key = 'user-15' AND dropped_by = $1)
 		FROM backstitch.entities`, byREST).Scan(&due, &dropped)
@@ -92,20 +94,20 @@ func TestPageRetriesDropsAndPagesParkedEntities(t *testing.T) {
 func TestPageShowsAnEntitysHistoryWithoutValues(t *testing.T) { // invariant 8
 	t.Parallel()
 	w := openPage(t, "", nil)
-	w.load(1024, 900, "light")
-	w.until(ready)
-	run(w, chromedp.Evaluate[bool](`(() => { document.querySelector("#entity-form input").focus(); return true; })()`))
-	run(w, chromedp.KeyEvent("user-3"))
-	run(w, chromedp.KeyEvent(kb.Enter))
-	w.until(`document.querySelectorAll(".history li").length === 4`)
-	w.shoot("history")
-	said := w.value(`document.getElementById("entity-body").textContent`)
+	w.Show(w.server.URL+"/", 1024, "light")
+	w.Until(ready)
+	browser.Do(w.Tab, chromedp.Evaluate[bool](`(() => { document.querySelector("#entity-form input").focus(); return true; })()`))
+	browser.Do(w.Tab, chromedp.KeyEvent("user-3"))
+	browser.Do(w.Tab, chromedp.KeyEvent(kb.Enter))
+	w.Until(`document.querySelectorAll(".history li").length === 4`)
+	w.Shoot("history")
+	said := w.Value(`document.getElementById("entity-body").textContent`)
 	for _, want := range []string{"Came: change of public.team_members", "email_address", "Planned: update member", "HTTP 400, rbac_role_not_found", "Ended: parked, invalid role"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("the history lacks %q: %s", want, said)
 		}
 	}
-	if whole := w.value(`document.documentElement.outerHTML`); strings.Contains(whole, "corp.example") {
+	if whole := w.Value(`document.documentElement.outerHTML`); strings.Contains(whole, "corp.example") {
 		t.Error("the page shows a value of an entity")
 	}
 }
@@ -113,16 +115,16 @@ func TestPageShowsAnEntitysHistoryWithoutValues(t *testing.T) { // invariant 8
 func TestPageAsksForTheToken(t *testing.T) {
 	t.Parallel()
 	w := openPage(t, "right", nil)
-	w.load(1440, 900, "light")
-	w.until(`document.getElementById("token").open`)
+	w.Show(w.server.URL+"/", 1440, "light")
+	w.Until(`document.getElementById("token").open`)
 	for i, token := range []string{"wrong", "right"} {
-		w.until(fmt.Sprintf(`document.getElementById("token").open && document.getElementById("token-title").textContent === %q`,
+		w.Until(fmt.Sprintf(`document.getElementById("token").open && document.getElementById("token-title").textContent === %q`,
 			[]string{"This address asks for a token", "This token was refused"}[i]))
-		run(w, chromedp.KeyEvent(token))
-		run(w, chromedp.KeyEvent(kb.Enter))
+		browser.Do(w.Tab, chromedp.KeyEvent(token))
+		browser.Do(w.Tab, chromedp.KeyEvent(kb.Enter))
 	}
-	w.until(ready)
-	if kept := w.value(`localStorage.length + " " + document.cookie`); kept != "0 " {
+	w.Until(ready)
+	if kept := w.Value(`localStorage.length + " " + document.cookie`); kept != "0 " {
 		t.Errorf("the token outlives its tab: %s", kept)
 	}
 }
@@ -130,15 +132,15 @@ func TestPageAsksForTheToken(t *testing.T) {
 func TestPageKeepsTheLastDataWhenNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	w := openPage(t, "", nil)
-	w.load(1440, 900, "light")
-	w.until(ready)
+	w.Show(w.server.URL+"/", 1440, "light")
+	w.Until(ready)
 	silent := func(down bool) { w.mu.Lock(); w.down = down; w.mu.Unlock() }
 	silent(true)
-	w.until(`document.querySelector("#notices article h2")?.textContent === "No answer from this instance" && document.getElementById("data").hasAttribute("data-stale")`)
-	w.until(`document.getElementById("connectors-body").textContent.includes("acme-source")`)
-	w.shoot("unreachable")
+	w.Until(`document.querySelector("#notices article h2")?.textContent === "No answer from this instance" && document.getElementById("data").hasAttribute("data-stale")`)
+	w.Until(`document.getElementById("connectors-body").textContent.includes("acme-source")`)
+	w.Shoot("unreachable")
 	silent(false)
-	w.until(`!document.getElementById("data").hasAttribute("data-stale")`)
+	w.Until(`!document.getElementById("data").hasAttribute("data-stale")`)
 }
 
 func TestPageOfAPipelineThatHasNotBegun(t *testing.T) {
@@ -146,32 +148,32 @@ func TestPageOfAPipelineThatHasNotBegun(t *testing.T) {
 	w := openPage(t, "", func(s *Status) {
 		*s = Status{Name: "acme", Time: time.Now(), Connectors: []Connector{{Name: "acme-source", State: "UNASSIGNED"}, {Name: "acme-transform", State: "UNASSIGNED"}, {Name: "acme-apply", State: "UNASSIGNED"}}}
 	})
-	w.load(1440, 900, "light")
-	w.until(`document.getElementById("backfill-body").textContent.includes("Nothing was read yet") && document.getElementById("parked-body").textContent.includes("Nothing is parked") && document.getElementById("flow").textContent.includes("not made yet") && document.querySelector("#figures figure.none .empty").checkVisibility()`)
-	w.shoot("not-begun")
-	if len(w.faults) > 0 {
-		t.Errorf("the browser complained: %q", w.faults)
+	w.Show(w.server.URL+"/", 1440, "light")
+	w.Until(`document.getElementById("backfill-body").textContent.includes("Nothing was read yet") && document.getElementById("parked-body").textContent.includes("Nothing is parked") && document.getElementById("flow").textContent.includes("not made yet") && document.querySelector("#figures figure.none .empty").checkVisibility()`)
+	w.Shoot("not-begun")
+	if faults := w.Faults(); len(faults) > 0 {
+		t.Errorf("the browser complained: %q", faults)
 	}
 }
 
 func TestPageIsReachedByKeyboardAndNamedForScreenReaders(t *testing.T) {
 	t.Parallel()
 	w := openPage(t, "", nil)
-	w.load(1440, 900, "light")
-	w.until(ready)
-	want := w.value(`[...document.querySelectorAll("button, a, input, summary, svg[tabindex]")].filter((el) => el.checkVisibility() && !el.disabled).length`)
-	run(w, chromedp.Evaluate[bool](`(() => { window.reached = new Set(); document.addEventListener("focusin", (e) => window.reached.add(e.target)); return true; })()`))
+	w.Show(w.server.URL+"/", 1440, "light")
+	w.Until(ready)
+	want := w.Value(`[...document.querySelectorAll("button, a, input, summary, svg[tabindex]")].filter((el) => el.checkVisibility() && !el.disabled).length`)
+	browser.Do(w.Tab, chromedp.Evaluate[bool](`(() => { window.reached = new Set(); document.addEventListener("focusin", (e) => window.reached.add(e.target)); return true; })()`))
 	for range 80 {
-		run(w, chromedp.KeyEvent(kb.Tab))
+		browser.Do(w.Tab, chromedp.KeyEvent(kb.Tab))
 	}
-	if got := w.value(`[...window.reached].filter((el) => el.matches("button, a, input, summary, svg[tabindex]")).length`); got != want {
+	if got := w.Value(`[...window.reached].filter((el) => el.matches("button, a, input, summary, svg[tabindex]")).length`); got != want {
 		t.Errorf("Tab reaches %s of %s controls", got, want)
 	}
-	run(w, chromedp.Evaluate[bool](`(() => { document.querySelector("#figures svg").focus(); return true; })()`))
-	run(w, chromedp.KeyEvent(kb.ArrowLeft))
-	w.until(`/^Source at \d\d:\d\d:\d\d: [\d,]+ rows\/s$/.test(document.querySelector("#figures svg").getAttribute("aria-label"))`)
+	browser.Do(w.Tab, chromedp.Evaluate[bool](`(() => { document.querySelector("#figures svg").focus(); return true; })()`))
+	browser.Do(w.Tab, chromedp.KeyEvent(kb.ArrowLeft))
+	w.Until(`/^Source at \d\d:\d\d:\d\d: [\d,]+ rows\/s$/.test(document.querySelector("#figures svg").getAttribute("aria-label"))`)
 
-	tree, err := chromedp.Call(w.tab, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	tree, err := chromedp.Call(w.Context, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
 	if err != nil {
 		t.Fatal(err)
 	}

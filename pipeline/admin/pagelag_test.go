@@ -10,14 +10,14 @@ import (
 func TestPageShowsLagAndETA(t *testing.T) {
 	t.Parallel()
 	w := openPage(t, "", nil)
-	w.load(1440, 900, "light")
-	w.until(`document.querySelectorAll("#figures figure").length === 8 && document.querySelectorAll(".bars .bar").length >= 4`)
+	w.Show(w.server.URL+"/", 1440, "light")
+	w.Until(`document.querySelectorAll("#figures figure").length === 8 && document.querySelectorAll(".bars .bar").length >= 4`)
 	for selector, wants := range map[string][]string{
 		"#stations":      {"48.4 MiB of WAL kept", "Lag5.95 KiB, 1.4 s", "Oldest to read600 ms"},
 		"#backfill-body": {"67 %, 1 min 16 s left"},
 		"#figures":       {"Slotlag ", "kept ", "Time behindslot ", "topics "},
 	} {
-		text := w.value(`document.querySelector("` + selector + `").textContent`)
+		text := w.Value(`document.querySelector("` + selector + `").textContent`)
 		for _, want := range wants {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s lacks %q: %s", selector, want, text)
@@ -25,7 +25,7 @@ func TestPageShowsLagAndETA(t *testing.T) {
 		}
 	}
 	for _, title := range []string{"Slot", "Time behind"} {
-		label := w.value(`[...document.querySelectorAll("#figures figure")].find((f) => f.querySelector(".title").textContent === "` + title + `").querySelector("svg").getAttribute("aria-label")`)
+		label := w.Value(`[...document.querySelectorAll("#figures figure")].find((f) => f.querySelector(".title").textContent === "` + title + `").querySelector("svg").getAttribute("aria-label")`)
 		if strings.Contains(label, "no samples") || !strings.Contains(label, "now ") {
 			t.Errorf("the plot %q says: %s", title, label)
 		}
@@ -44,13 +44,13 @@ func TestPageShowsWhatIsNotKnownAsUnknown(t *testing.T) {
 			s.Backfill[i].RowsPerSecond, s.Backfill[i].ETASeconds = nil, nil
 		}
 	})
-	w.load(1440, 900, "light")
-	w.until(`document.querySelectorAll(".bars .bar").length >= 4`)
-	stations, bars := w.value(`document.querySelector("#stations").textContent`), w.value(`document.querySelector("#backfill-body").textContent`)
+	w.Show(w.server.URL+"/", 1440, "light")
+	w.Until(`document.querySelectorAll(".bars .bar").length >= 4`)
+	stations, bars := w.Value(`document.querySelector("#stations").textContent`), w.Value(`document.querySelector("#backfill-body").textContent`)
 	if !strings.Contains(stations, "Lag5.95 KiB, –") || !strings.Contains(stations, "Oldest to read–") || !strings.Contains(bars, "67 %") || strings.Contains(bars, "1 min 16 s") {
 		t.Errorf("the page says %s; %s", stations, bars)
 	}
-	if len(w.faults) > 0 {
-		t.Errorf("the browser complained: %q", w.faults)
+	if faults := w.Faults(); len(faults) > 0 {
+		t.Errorf("the browser complained: %q", faults)
 	}
 }

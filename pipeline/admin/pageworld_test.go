@@ -114,21 +114,3 @@ func anHour(s *Series) {
 		s.add(now-3600+i*10, v)
 	}
 }
-
-// lowContrast lists the texts whose colour is too near to what lies behind them.
-const lowContrast = `(() => {
-	const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-	const rgb = (c) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = c; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data]; };
-	const light = ([r, g, b]) => [r, g, b].map((v) => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4).reduce((n, v, i) => n + v * [.2126, .7152, .0722][i], 0);
-	const behind = (el) => { for (; el; el = el.parentElement) { const c = rgb(getComputedStyle(el).backgroundColor); if (c[3] === 255) return c; } return [255, 255, 255, 255]; };
-	const low = new Set();
-	for (const el of document.querySelectorAll("body *")) {
-		if (![...el.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()) || !el.checkVisibility() || el.closest("svg")) continue;
-		const [a, b] = [light(rgb(getComputedStyle(el).color)), light(behind(el))].sort((x, y) => y - x);
-		if ((a + .05) / (b + .05) < 4.5) low.add(el.className + " " + el.textContent.slice(0, 30) + " " + ((a + .05) / (b + .05)).toFixed(2));
-	}
-	return [...low].join("; ");
-})()`
-
-const namelessControls = `[...document.querySelectorAll("button, a, input, summary, svg[tabindex]")].filter((el) => el.checkVisibility() &&
-	!(el.getAttribute("aria-label") || el.textContent.trim() || el.labels?.length)).map((el) => el.outerHTML.slice(0, 80)).join("; ")`
