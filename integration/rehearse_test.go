@@ -216,19 +216,40 @@ func TestRehearseRoles(t *testing.T) {
 	}
 }
 
+// A pace above Stytch's own limits is throttled on the simulator's clock, as the real run
+// would be: the calls take longer than the pace alone says.
+func TestRehearseKeepsLimits(t *testing.T) {
+	t.Parallel()
+	w := newRehearsing(t)
+	fast := w.mapping(t, "fast", func(s string) string { return strings.Replace(s, "60/s", "400/s", 1) })
+	r := w.rehearse(t, 3, fast, "fast")
+	i := slices.IndexFunc(r.Calls, func(c report.Call) bool { return strings.HasSuffix(c.Endpoint, "/passwords/migrate") })
+	if i < 0 || r.Calls[i].Throttled == 0 {
+		t.Fatalf("nothing was throttled: %+v", r.Calls)
+	}
+	if e := r.Estimate; e.Decides != "passwords/migrate" || e.Limits[0].Seconds > 2 || e.Simulated < 2 || e.Simulated > 20 {
+		t.Errorf("the estimate %+v", e)
+	}
+	w.refused(t, "no such file", "--report", "/nonexistent/report.html")
+	w.refused(t, "--policy", "--policy", "/nonexistent/policy.json")
+	w.refused(t, "--against", "--against", "/nonexistent/report.json")
+}
+
+// refused starts a rehearsal that must not begin.
+func (w *rehearsing) refused(t *testing.T, why string, args ...string) {
+	t.Helper()
+	p := w.start(t, w.config, args...)
+	if code := p.Wait(t, time.Minute); code != 2 || !strings.Contains(p.Log(), why) {
+		t.Errorf("it exits with %d and says %s", code, p.Log())
+	}
+}
+
 // A database that the person names is taken only when it is empty, and is emptied again.
 func TestRehearseWithALedger(t *testing.T) {
 	t.Parallel()
 	w := newRehearsing(t)
 	own := testenv.Postgres(t)
-	refused := func(url, why string) {
-		t.Helper()
-		p := w.start(t, w.config, "--ledger", url)
-		if code := p.Wait(t, time.Minute); code != 2 || !strings.Contains(p.Log(), why) {
-			t.Errorf("it exits with %d and says %s", code, p.Log())
-		}
-	}
-	refused(w.url, "holds 4 tables")
+	w.refused(t, "holds 4 tables", "--ledger", w.url)
 	r := w.rehearse(t, 3, w.config, "own", "--ledger", own)
 	if r.In(report.Outcomes...) != 39+390 {
 		t.Errorf("%d entities", r.In(report.Outcomes...))

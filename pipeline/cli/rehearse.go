@@ -70,6 +70,9 @@ func (a *app) runRehearsal(cmd *cobra.Command, f *rehearseFlags) error {
 		}
 		o.Former = report.StatesPath(f.against)
 	}
+	if err := errors.Join(writable("--json", f.json), writable("--report", f.html)); err != nil {
+		return usage(err)
+	}
 	forget, err := f.states(&o)
 	if err != nil {
 		return err
@@ -143,4 +146,16 @@ func writeFile(path string, write func(io.Writer) error) error {
 		return err
 	}
 	return errors.Join(write(f), f.Close())
+}
+
+// writable finds out before the hours of a rehearsal whether its report can be written.
+func writable(flag, path string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".backstitch-")
+	if err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
