@@ -62,7 +62,7 @@ func (v *Verifier) canary(ctx context.Context, run *ledger.Verification, c Canar
 		return nil
 	}
 	var fine bool
-	_, err = v.read(ctx, run, func(ctx context.Context) (err error) {
+	_, err = v.read(ctx, func(ctx context.Context) (err error) {
 		fine, err = v.client.AuthenticatePassword(ctx, e.OrganizationID, text(e.Desired["email_address"]), c.Password)
 		return err
 	})
@@ -79,7 +79,7 @@ func (v *Verifier) canary(ctx context.Context, run *ledger.Verification, c Canar
 // refused makes a canary's member a finding, where it is none yet. Its id may well be
 // ours: then what we migrated is not what the legacy system had.
 func (v *Verifier) refused(ctx context.Context, run *ledger.Verification, e *ledger.Expectation, r *CanaryResult) error {
-	o, err := v.get(ctx, run, consumers.Member, e.OrganizationID, e.StytchID)
+	o, err := v.get(ctx, consumers.Member, e.OrganizationID, e.StytchID)
 	if err != nil {
 		return err
 	}

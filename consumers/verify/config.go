@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -78,6 +79,7 @@ type Verifier struct {
 	pace     pacer
 	prefixes prefixes
 	pageSize int
+	reads    atomic.Int64 // that no tally has yet
 }
 
 // New checks the configuration.

@@ -72,7 +72,7 @@ func (v *Verifier) takeBack(ctx context.Context, run *ledger.Verification, f led
 	if err != nil || e == nil {
 		return err
 	}
-	o, err := v.get(ctx, run, f.Key.Kind, e.OrganizationID, f.StytchID)
+	o, err := v.get(ctx, f.Key.Kind, e.OrganizationID, f.StytchID)
 	if err != nil {
 		return err
 	}

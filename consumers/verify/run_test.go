@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -141,6 +144,39 @@ func TestPendingIsLookedAtUntilItSettles(t *testing.T) {
 	}))
 	if r.Verdict != Clean || r.Classes[Match] != 2 {
 		t.Errorf("with a change that was applied meanwhile: %s %v %+v", r.Verdict, r.Classes, r.Findings)
+	}
+}
+
+// What differs is read again side by side: one after the other, thousands would not be
+// confirmed within the time-out, whatever the rate.
+func TestDriftIsConfirmedSideBySide(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sim.Options{})
+	id := w.organization("a")
+	for _, key := range []string{"1", "2", "3", "4"} {
+		w.must(w.sim.Behind().DeleteMember(w.member("a", id, key)))
+	}
+	two := make(chan struct{})
+	var reads atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			if reads.Add(1) == 2 {
+				close(two)
+			}
+			select {
+			case <-two:
+			case <-r.Context().Done(): // the client has waited long enough
+				t.Error("no two reads are under way at once")
+			}
+		}
+		w.sim.ServeHTTP(rw, r)
+	}))
+	t.Cleanup(server.Close)
+	client := stytch.New(stytch.Options{BaseURL: server.URL, ProjectID: testProject, Secret: testSecret})
+	t.Cleanup(client.Close)
+	r := w.run(w.verifier(func(c *Config, d *Deps) { c.Timeout, d.Client = 2*time.Minute, client }))
+	if r.Verdict != DriftFound || r.Classes[Missing] != 4 || r.Reads != reads.Load() {
+		t.Errorf("%s %v, %d reads of %d", r.Verdict, r.Classes, r.Reads, reads.Load())
 	}
 }
 

@@ -82,6 +82,7 @@ func (v *Verifier) conclude(ctx context.Context, run *ledger.Verification, canar
 			return nil, err
 		}
 	}
+	run.Tally.Reads += v.reads.Swap(0)
 	if err := run.Finish(ctx, classes, string(r.Verdict)); err != nil {
 		return nil, err
 	}
