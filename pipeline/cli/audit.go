@@ -33,8 +33,10 @@ func (a *app) audit() *cobra.Command {
 			if o.Timeout <= 0 {
 				return usage(fmt.Errorf("--timeout %s: want more than 0", o.Timeout))
 			}
-			if err := oneOf("--only", o.Only, "", pipeline.AuditMapping, pipeline.AuditMirror); err != nil {
-				return err
+			if o.Only != "" {
+				if err := oneOf("--only", o.Only, pipeline.AuditMapping, pipeline.AuditMirror); err != nil {
+					return err
+				}
 			}
 			return oneOf("--output", output, "text", "json")
 		},

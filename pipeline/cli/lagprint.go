@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/backstitch/backstitch/consumers"
+	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/pipeline/admin"
 	"github.com/backstitch/backstitch/pipeline/lag"
 )
@@ -126,12 +127,15 @@ func printEntities(w io.Writer, r lag.Report) {
 		if c.Status == consumers.Current {
 			continue
 		}
-		why := string(c.Lane)
-		if c.Reason != "" {
-			why += ", " + string(c.Reason)
-		}
-		fmt.Fprintf(w, "%ss %s\t%d %s\n", c.Kind, strings.ReplaceAll(string(c.Status), "_", " "), c.Count, why)
+		fmt.Fprintf(w, "%ss %s\t%d %s\n", c.Kind, strings.ReplaceAll(string(c.Status), "_", " "), c.Count, laneAndReason(c))
 	}
+}
+
+func laneAndReason(c ledger.Count) string {
+	if c.Reason == "" {
+		return string(c.Lane)
+	}
+	return fmt.Sprintf("%s, %s", c.Lane, c.Reason)
 }
 
 func whole(n *int64) string {

@@ -84,7 +84,7 @@ func printStatus(out io.Writer, s admin.Status) error {
 		fmt.Fprintf(w, "lag %s\t%d\t%s\n", l.Topic, l.Records, l.Group)
 	}
 	for _, c := range s.Entities.Counts {
-		fmt.Fprintf(w, "%ss\t%s\t%d\t%s\n", c.Kind, c.Status, c.Count, c.Reason)
+		fmt.Fprintf(w, "%ss\t%s\t%d\t%s\n", c.Kind, c.Status, c.Count, laneAndReason(c))
 	}
 	for _, l := range s.Entities.Losses {
 		fmt.Fprintf(w, "named loss\t%s\t%d %ss\n", l.Loss, l.Count, l.Kind)
