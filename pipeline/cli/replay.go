@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/internal/figures"
 	"github.com/backstitch/backstitch/pipeline"
 	"github.com/backstitch/backstitch/pipeline/config"
 )
@@ -297,10 +298,4 @@ func applyLines(line func(name string, n int64, note string), p *pipeline.Replay
 }
 
 // grouped writes a number with commas between thousands.
-func grouped(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+func grouped(n int64) string { return figures.Number(n) }

@@ -1,10 +1,10 @@
 package discover
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/backstitch/backstitch/internal/figures"
 	"github.com/backstitch/backstitch/schemas"
 )
 
@@ -132,13 +132,7 @@ func plural(n int64, what string) string {
 }
 
 // thousands prints a number with separators.
-func thousands(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+func thousands(n int64) string { return figures.Number(n) }
 
 // family groups types whose values are compared with each other in references.
 func (c *Column) family() string {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/backstitch/backstitch/internal/figures"
 )
 
 // Severity says what a finding means for a run.
@@ -163,10 +165,4 @@ func (r *Report) Text() string {
 }
 
 // thousands prints a number with separators.
-func thousands(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+func thousands(n int64) string { return figures.Number(n) }

@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/backstitch/backstitch/internal/figures"
 )
 
 // verdicts are the verdicts in words.
@@ -89,22 +91,11 @@ func (f *Finding) of() string {
 // words are a name of ours for people.
 func words[S ~string](name S) string { return strings.ReplaceAll(string(name), "_", " ") }
 
-// count is a number with its noun.
-func count(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return number(n) + " " + noun + "s"
-}
-
-// number groups digits by three.
-func number(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+// count is a number with its noun, number one without.
+var (
+	count  = figures.Count
+	number = figures.Number
+)
 
 // signed is a difference.
 func signed(n int64) string {

@@ -33,15 +33,6 @@ func TestPercent(t *testing.T) {
 	}
 }
 
-func TestNumber(t *testing.T) {
-	t.Parallel()
-	for n, want := range map[int64]string{0: "0", 999: "999", 1_000: "1,000", 12_345_678: "12,345,678", -999: "-999", -1_234: "-1,234"} {
-		if got := number(n); got != want {
-			t.Errorf("%d: %q, want %q", n, got, want)
-		}
-	}
-}
-
 // The page of a rehearsal looks like the status page: the colours are the same.
 func TestColoursAreTheStatusPages(t *testing.T) {
 	t.Parallel()
