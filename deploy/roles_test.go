@@ -98,7 +98,7 @@ func apply(t *testing.T, url, sql string) {
 }
 
 // The whole pipeline works with nothing but what deploy/sql grants: check, the first
-// backfill, the stream, a later backfill in slices with its temporary slot, a replay,
+// backfill, the stream, a later backfill in slices with its temporary slot, audits, a replay,
 // a rebuild of what the ledger says, and the end.
 func TestLeastPrivilegedRolesSuffice(t *testing.T) {
 	t.Parallel()
@@ -113,7 +113,7 @@ func TestLeastPrivilegedRolesSuffice(t *testing.T) {
 	s.CaughtUp(t, 2*time.Minute)
 	s.Clean(t)
 	for _, command := range []string{
-		"backfill --table users", "replay apply --to-earliest --yes", "status", "parked list", "approve list", "wait --lsn 0/1",
+		"audit", "backfill --table users", "replay apply --to-earliest --yes", "status", "parked list", "approve list", "wait --lsn 0/1",
 	} {
 		if out, code := s.Command(t, strings.Fields(command)...); code != 0 {
 			t.Errorf("%s exits with %d: %s", command, code, out)
@@ -126,6 +126,9 @@ func TestLeastPrivilegedRolesSuffice(t *testing.T) {
 	s.Clean(t)
 	if code := p.Stop(t); code != 0 {
 		t.Errorf("it ends with %d", code)
+	}
+	if out, code := s.Command(t, "audit"); code != 0 { // it looks into the slot
+		t.Errorf("audit without a pipeline exits with %d: %s", code, out)
 	}
 	if out, code := s.Command(t, "teardown"); code != 0 || !strings.Contains(out, "backstitch_"+s.Prefix) {
 		t.Errorf("teardown exits with %d: %s", code, out)

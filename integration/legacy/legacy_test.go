@@ -13,8 +13,8 @@ import (
 	"github.com/backstitch/backstitch/integration/harness"
 )
 
-// Each schema goes the whole way on the built binary: init, check, backfill, a live
-// application, crashes, both replays and verify.
+// Each schema goes the whole way on the built binary: init, check, a backfill that is
+// killed and goes on, a live application, crashes, both replays, audit and verify.
 func TestMigrations(t *testing.T) {
 	t.Parallel()
 	for _, f := range []fixture{calcom, betterAuth, mattermost, supabase, posthog} {
@@ -23,6 +23,7 @@ func TestMigrations(t *testing.T) {
 			m := newMigration(t, f)
 			m.proposed()
 			m.checked()
+			m.killedLoading()
 			m.caughtUp(f.before)
 			m.judge(f.before)
 			if t.Failed() {
@@ -33,6 +34,7 @@ func TestMigrations(t *testing.T) {
 			m.judge(f.after)
 			m.sameMembers(before)
 			m.replayed(p)
+			m.audited()
 			if code := p.Stop(t); code != 0 {
 				t.Errorf("SIGTERM ends with %d", code)
 			}
@@ -72,6 +74,49 @@ func (m *migration) checked() {
 		if !slices.ContainsFunc(report.Findings, func(f struct{ Code string }) bool { return f.Code == code }) {
 			m.Errorf("check does not foresee %s: %v", code, report.Findings)
 		}
+	}
+}
+
+// killedLoading: the first process dies in the midst of the first backfill, or on its
+// edges.
+func (m *migration) killedLoading() {
+	m.Helper()
+	p := m.world.Run(m)
+	harness.Eventually(m, time.Minute, "the slot is there, whose snapshot the backfill reads", func() bool {
+		var there bool
+		err := m.world.Pool.QueryRow(m.Context(), "SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)", "backstitch_"+m.world.Prefix).Scan(&there)
+		return err == nil && there
+	})
+	p.Live(m, time.Duration(rand.IntN(200))*time.Millisecond)
+	p.Kill()
+}
+
+// audited: the mapping, evaluated whole, says what the ledger has, and the mirror holds
+// what the source does, beside the pipeline that runs. A row that somebody changed in
+// the mirror is found.
+func (m *migration) audited() {
+	m.Helper()
+	if out, code := m.world.Command(m, "audit", "--share", "1"); code != 0 {
+		m.Errorf("audit exits with %d:\n%s", code, out)
+	}
+	table := strings.ReplaceAll(m.user, `"`, "")
+	if !strings.Contains(table, ".") {
+		table = "public." + table
+	}
+	var column string
+	err := m.world.LedgerPool.QueryRow(m.Context(), `SELECT format('%I.%I SET %I', schema_name, table_name, column_name) FROM backstitch.mirror_columns
+		WHERE schema_name || '.' || table_name = $1 AND type LIKE ANY ('{text,character varying%}') AND column_name NOT LIKE '%id' ORDER BY column_name LIMIT 1`,
+		table).Scan(&column)
+	if err != nil {
+		m.Fatal(err)
+	}
+	tag, err := m.world.LedgerPool.Exec(m.Context(), "UPDATE "+column+" = 'somebody' WHERE ctid = (SELECT min(ctid) FROM "+column[:strings.Index(column, " ")]+")")
+	if err != nil || tag.RowsAffected() != 1 {
+		m.Fatal(tag, err)
+	}
+	out, code := m.world.Command(m, "audit", "--only", "mirror", "--share", "1")
+	if code != 3 || !strings.Contains(out, "1 rows that differ") {
+		m.Errorf("after %s, audit exits with %d:\n%s", column, code, out)
 	}
 }
 
