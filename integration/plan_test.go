@@ -73,6 +73,10 @@ func TestPlanOfAnotherMapping(t *testing.T) {
 	if prefix.ID == "" || planCounts(prefix) != [8]int64{} || len(prefix.KeptIDs) != 1 || prefix.KeptIDs[0].Count != number(t, members) {
 		t.Errorf("the plan of another prefix is %+v", prefix)
 	}
+	policy := mappingPlan(t, w, w.Variant(t, "policy", func(o *harness.Options) { replaceIn(&o.More, "organizations: apply", "organizations: hold") }))
+	if policy.ID == "" || policy.Same || !policy.Evaluated || planCounts(policy) != [8]int64{} || policy.Deletes() != 0 || len(policy.KeptIDs) != 0 {
+		t.Errorf("the plan of another policy is %+v", policy)
+	}
 	away := mappingPlan(t, w, w.Variant(t, "away", func(o *harness.Options) {
 		o.Legacy = "postgres://nobody@127.0.0.1:1/away?sslmode=disable"
 		replaceIn(&o.Members, "u.email AS email_address, u.name", "u.email AS email_address, upper(u.name) AS name")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backstitch/backstitch/consumers"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // auditing runs the auditor. It takes work from evaluations that find it running: a
@@ -78,6 +79,9 @@ func TestAuditFindsWhatARouteMissed(t *testing.T) {
 		t.Fatal(err)
 	}
 	i := slices.IndexFunc(passes, func(p PassStatus) bool { return p.Cause == causeAudit })
+	if n := testutil.ToFloat64(w.eval.metrics.missed.WithLabelValues(string(consumers.Member))); n != 1 {
+		t.Errorf("the metric counts %v misses, want 1", n)
+	}
 	if p := passes[i]; p.Missed != 1 || !slices.Equal(p.Suspects, []string{"public.users"}) || p.EndedAt == nil || p.Entities != 3 {
 		t.Errorf("the audit says %+v, want one miss, of a route of users", p)
 	}
