@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/backstitch/backstitch/internal/figures"
 )
 
 // printedFindings bounds the list for people; the JSON report has more.
@@ -27,63 +29,90 @@ var meanings = map[Class]string{
 	Released:      "cut over: not compared",
 }
 
-// Print writes a report for people.
+// Print writes a report for people: the verdict first, then what it rests on, what was
+// found, and what to do.
 func (r *Report) Print(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(out, "%s against %s, run %d, %s\n", r.Pipeline, r.Project, r.Run, r.Finished.UTC().Format(time.RFC3339))
-	fmt.Fprintf(out, "holds for everything committed up to %s\n", r.LSN)
-	fmt.Fprintf(out, "compared with %s\n\n", r.Basis)
-	for _, c := range Classes {
-		fmt.Fprintf(w, "%s\t%d\t%s\n", c, r.Classes[c], meanings[c])
-	}
-	if r.Foreign > 0 {
-		fmt.Fprintf(w, "made by others\t%d\tallowed\n", r.Foreign)
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	counts(out, "fields that differ", r.Fields)
-	counts(out, "named losses", r.Losses)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s against %s, run %d, %s\n", r.Pipeline, r.Project, r.Run, r.Finished.UTC().Format(time.RFC3339))
+	fmt.Fprintf(&b, "%s\n\n", r.summary())
+	fmt.Fprintf(&b, "%s should be there\n", r.expected())
+	fmt.Fprintf(&b, "holds for everything committed up to %s\n", r.LSN)
+	fmt.Fprintf(&b, "compared with %s\n", r.Basis)
+	fmt.Fprintf(&b, "mapping and policies %.12s; begun %s\n\n", r.Mapping, r.Started.UTC().Format(time.RFC3339))
+	r.table(&b)
+	counts(&b, "fields that differ", r.Fields)
+	counts(&b, "named losses", r.Losses)
 	for _, c := range r.Canaries {
-		fmt.Fprintf(out, "canary %s/%s (%s): %s %s\n", c.Organization, c.Member, c.Class, strings.ReplaceAll(c.Outcome, "_", " "), c.Why)
+		fmt.Fprintf(&b, "canary %s/%s (%s): %s %s\n", c.Organization, c.Member, c.Class, strings.ReplaceAll(c.Outcome, "_", " "), c.Why)
 	}
-	r.list(out, w)
-	if err := w.Flush(); err != nil {
-		return err
-	}
+	r.list(&b)
+	r.toDo(&b)
 	if p := r.Repair; p != nil {
-		fmt.Fprintf(out, "\nrepair: the running pipeline reads %d entities afresh and writes again what is ours; deletes that will wait for `backstitch approve`: %d; left to a person: %d\n",
-			p.Reads, p.Deletes, p.Left)
+		fmt.Fprintf(&b, "\nrepair: the running pipeline reads %s afresh and writes again what is ours; deletes that will wait for `backstitch approve`: %s; left to a person: %s\n",
+			entities(p.Reads), figures.Number(p.Deletes), figures.Number(p.Left))
 	}
-	_, err := fmt.Fprintf(out, "\n%s after %d searches and %d reads\n", strings.ReplaceAll(string(r.Verdict), "_", " "), r.Searches, r.Reads)
+	fmt.Fprintf(&b, "\n%s after %s searches and %s reads\n", strings.ReplaceAll(string(r.Verdict), "_", " "), figures.Number(r.Searches), figures.Number(r.Reads))
+	lines := strings.Split(b.String(), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ") // of columns that end empty
+	}
+	_, err := io.WriteString(out, strings.Join(lines, "\n"))
 	return err
 }
 
-func counts(out io.Writer, what string, n map[string]int64) {
+func entities(n int64) string {
+	if n == 1 {
+		return "1 entity"
+	}
+	return figures.Number(n) + " entities"
+}
+
+func (r *Report) table(b *strings.Builder) {
+	w := tabwriter.NewWriter(b, 0, 4, 2, ' ', 0)
+	for _, c := range Classes {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", c, figures.Number(r.Classes[c]), meanings[c])
+	}
+	if r.Foreign > 0 {
+		fmt.Fprintf(w, "made by others\t%s\tallowed\n", figures.Number(r.Foreign))
+	}
+	_ = w.Flush() // into memory
+}
+
+// toDo says what a person does about each class that was found.
+func (r *Report) toDo(b *strings.Builder) {
+	head := "\nwhat to do\n"
+	for _, c := range Classes {
+		if r.Classes[c] > 0 && todo[c] != "" {
+			fmt.Fprintf(b, "%s  %s: %s\n", head, c, todo[c])
+			head = ""
+		}
+	}
+}
+
+func counts(b *strings.Builder, what string, n map[string]int64) {
 	if len(n) == 0 {
 		return
 	}
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(n)) {
-		parts = append(parts, fmt.Sprintf("%s %d", name, n[name]))
+		parts = append(parts, name+" "+figures.Number(n[name]))
 	}
-	fmt.Fprintf(out, "%s: %s\n", what, strings.Join(parts, ", "))
+	fmt.Fprintf(b, "%s: %s\n", what, strings.Join(parts, ", "))
 }
 
-func (r *Report) list(out, w io.Writer) {
+func (r *Report) list(b *strings.Builder) {
 	if len(r.Findings) == 0 {
 		return
 	}
-	fmt.Fprintln(out)
+	b.WriteByte('\n')
+	w := tabwriter.NewWriter(b, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "CLASS\tKIND\tORGANIZATION\tENTITY\tFIELDS\tWHY")
-	for i, f := range r.Findings {
-		if i == printedFindings {
-			break
-		}
+	for _, f := range r.Findings[:min(printedFindings, len(r.Findings))] {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", f.Class, f.Kind, dash(f.Organization), dash(f.Entity), dash(strings.Join(f.Fields, ",")), f.Why)
 	}
-	if left := int64(len(r.Findings)-printedFindings) + r.LeftOut; left > 0 {
-		fmt.Fprintf(w, "and %d more\n", left)
+	_ = w.Flush() // into memory
+	if left := max(0, int64(len(r.Findings)-printedFindings)) + r.LeftOut; left > 0 {
+		fmt.Fprintf(b, "and %s more\n", figures.Number(left))
 	}
 }
 

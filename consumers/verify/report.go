@@ -25,6 +25,8 @@ type Report struct {
 	LSN     string  `json:"lsn"`
 	Basis   string  `json:"basis"`
 	Verdict Verdict `json:"verdict"`
+	// Summary is the verdict in a sentence, with its numbers.
+	Summary string `json:"summary"`
 	// Entities that should exist, by kind.
 	Entities map[string]int64 `json:"entities"`
 	Classes  map[Class]int64  `json:"classes"`
@@ -80,6 +82,7 @@ func (v *Verifier) report(run *ledger.Verification, classes, fields map[string]i
 	}
 	r.LeftOut = findings - int64(len(r.Findings))
 	r.Verdict = r.verdict()
+	r.Summary = r.summary()
 	return r
 }
 

@@ -78,3 +78,37 @@ func TestVerdicts(t *testing.T) {
 		}
 	}
 }
+
+// What somebody signs names every number that the verdict rests on.
+func TestSummaries(t *testing.T) {
+	t.Parallel()
+	some := map[string]int64{"member": 1}
+	for want, r := range map[string]Report{
+		"clean: everything that was compared is in Stytch as it should be":                                                                        {Entities: some, Classes: map[Class]int64{Match: 1}},
+		"clean: everything that was compared is in Stytch as it should be; 1,200 lack what Stytch cannot take; 2 were released, and not compared": {Entities: some, Classes: map[Class]int64{Match: 1, NamedLoss: 1200, Released: 2}},
+		"drift: 3 missing, 1 foreign change; not known: 2 pending":                                                                                {Entities: some, Classes: map[Class]int64{Missing: 3, ForeignChange: 1, Pending: 2}},
+		"could not tell: 4 unverifiable":                                       {Entities: some, Classes: map[Class]int64{Match: 1, Unverifiable: 4}},
+		"could not tell: a canary did not authenticate, or could not be tried": {Entities: some, Classes: map[Class]int64{Match: 1}, Canaries: []CanaryResult{{Outcome: canaryUntried}}},
+		"could not tell: nothing should be in Stytch, which proves nothing":    {Classes: map[Class]int64{}},
+	} {
+		r.Verdict = r.verdict()
+		if got := r.summary(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// Findings that are not listed are counted, whatever the number of those that are.
+func TestPrintCountsWhatItLeavesOut(t *testing.T) {
+	t.Parallel()
+	for listed, want := range map[int]string{1: "and 7 more", printedFindings + 2: "and 9 more"} {
+		r := Report{Findings: make([]Finding, listed), LeftOut: 7}
+		var text bytes.Buffer
+		if err := r.Print(&text); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(text.Bytes(), []byte(want+"\n")) {
+			t.Errorf("%d listed: want %q in\n%s", listed, want, text.String())
+		}
+	}
+}

@@ -124,5 +124,14 @@ func (a *app) deliver(r *verify.Report, f *verifyFlags, sign signing) error {
 		_, err := a.out.Write(raw)
 		return err
 	}
-	return r.Print(a.out)
+	if err := r.Print(a.out); err != nil {
+		return err
+	}
+	switch {
+	case signed.Signature == nil:
+		_, err = fmt.Fprintln(a.out, "not signed: with --sign-key FILE, --report FILE can be proven to be ours")
+	case f.report != "":
+		_, err = fmt.Fprintf(a.out, "%s is signed with the key %s\n", f.report, signed.Signature.Key)
+	}
+	return err
 }
