@@ -2,11 +2,9 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -70,18 +68,9 @@ func NewClients(cfg *config.Config) (*Clients, error) {
 func (c *Clients) ConnectSource(ctx context.Context, application string) (*pgx.Conn, error) {
 	conn, err := pgx.ConnectConfig(ctx, replication.Session(c.Source, application))
 	if err != nil {
-		return nil, c.Explain(preflight.WireSource, fmt.Errorf("connect to the source: %w", connectError(err)))
+		return nil, c.Explain(preflight.WireSource, fmt.Errorf("connect to the source: %w", redact.SQLError(err)))
 	}
 	return conn, nil
-}
-
-// connectError keeps the address and the reason, never the credentials.
-func connectError(err error) error {
-	var connect *pgconn.ConnectError
-	if redact.SQLState(err) == "" && errors.As(err, &connect) {
-		return fmt.Errorf("%s:%d: %w", connect.Config.Host, connect.Config.Port, connect.Unwrap())
-	}
-	return redact.SQLError(err)
 }
 
 // heartbeat writes a transaction of our own into the source, and returns its LSN.
