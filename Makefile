@@ -5,7 +5,7 @@ GO ?= go
 LINT_VERSION := v2.15.0
 LINT := build/bin/golangci-lint
 
-.PHONY: help demo test test-newest test-unit race bench lint build clean
+.PHONY: help demo test test-newest mutants test-unit race bench lint build clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,8 +19,14 @@ demo: build ## watch a legacy system move into Stytch while people keep using it
 test: ## run all tests on real servers, which it starts itself
 	$(GO) run ./integration/testrun $(GO) test -count=1 -timeout 30m ./...
 
-test-newest: ## run the producers' tests on the newest PostgreSQL
+test-newest: ## run the producers' tests on the newest PostgreSQL, those of routes on 16 to 18
 	$(GO) run ./integration/testrun -newest $(GO) test -count=1 -timeout 20m ./producers/...
+	for major in 16 17 18; do \
+	  $(GO) run ./integration/testrun -postgres $$major $(GO) test -count=1 -timeout 20m -run 'TestCompile|TestDerived|TestFollowingDerived' ./consumers/transform || exit 1; \
+	done
+
+mutants: ## break the derivation of routes in every listed way: the tests must notice (up to an hour)
+	BACKSTITCH_MUTANTS=1 $(GO) run ./integration/testrun $(GO) test -count=1 -timeout 2h -parallel 2 -run TestMutants ./consumers/transform/derive
 
 test-unit: ## run the tests that need no servers
 	$(GO) test -short ./schemas/... ./internal/... ./pipeline/config/... ./pipeline/sandbox/stytch/... ./consumers/stytch/...

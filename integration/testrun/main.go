@@ -5,7 +5,7 @@
 //	go run ./integration/testrun -newest go test ./producers/...
 //
 // PostgreSQL is the one on this machine, or with -newest the newest version that
-// is tested, which is installed beside it.
+// is tested, or with -postgres another one, which is installed beside it.
 //
 // The broker is KAFKA_BROKERS when set, else a container where an engine is
 // healthy, else a real Apache Kafka on the local JVM, else none: then each test
@@ -30,14 +30,20 @@ import (
 
 func main() {
 	newest := flag.Bool("newest", false, "use the newest PostgreSQL that is tested")
+	major := flag.Int("postgres", 0, "use this major version of PostgreSQL")
 	flag.Parse()
 	if flag.NArg() == 0 {
-		fmt.Fprintln(os.Stderr, "usage: testrun [-newest] COMMAND [ARGUMENT…]")
+		fmt.Fprintln(os.Stderr, "usage: testrun [-newest | -postgres MAJOR] COMMAND [ARGUMENT…]")
 		os.Exit(2)
 	}
 	ensure := postgres.Ensure
 	if *newest {
 		ensure = postgres.Newest
+	}
+	if *major != 0 {
+		ensure = func(ctx context.Context, w io.Writer) (postgres.Binaries, error) {
+			return postgres.Major(ctx, w, *major)
+		}
 	}
 	os.Exit(code(run(flag.Args(), ensure)))
 }

@@ -41,7 +41,7 @@ func Find(ctx context.Context) (Binaries, error) {
 	}
 	sort.Sort(sort.Reverse(sort.StringSlice(system)))
 	dirs = append(dirs, system...)
-	dirs = append(dirs, filepath.Join(cacheDir(), "postgresql-"+version, "bin"))
+	dirs = append(dirs, filepath.Join(cached(versions[newest]), "bin"))
 	var seen []string
 	for _, d := range dirs {
 		major, err := majorOf(ctx, d)

