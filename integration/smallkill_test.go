@@ -3,6 +3,7 @@ package integration_test
 import (
 	"context"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -170,4 +171,38 @@ func TestSmallBaseKilledWhileItsSlotIsMade(t *testing.T) {
 	}
 	untilCaughtUp(t, w, 0)
 	harness.NothingAside(t, w.Clean(t))
+}
+
+// A process that is frozen loses its place, its slot and its fences to the next one.
+// When it wakes it ends, and writes nothing more.
+func TestSmallBaseFrozen(t *testing.T) {
+	t.Parallel()
+	w := small(t, 40, func(o *harness.Options) { o.RateLimit = 60 })
+	frozen := w.Run(t, "--until-caught-up")
+	harness.Eventually(t, 2*time.Minute, "it applies", func() bool { return w.Simulator.Seq() > 30 })
+	frozen.Signal(syscall.SIGSTOP)
+	w.Exec(t, "UPDATE users SET name = 'Renamed' WHERE id % 2 = 0")
+	harness.Eventually(t, 2*time.Minute, "the next one has the place", func() bool {
+		p := w.Run(t, "--until-caught-up")
+		code := p.Wait(t, 2*time.Minute)
+		if code != 0 && !strings.Contains(p.Log(), "another process runs this pipeline") {
+			t.Fatalf("the next process exits with %d:\n%s", code, tail(p.Log()))
+		}
+		return code == 0
+	})
+	harness.NothingAside(t, w.Clean(t))
+	before := w.Simulator.Seq()
+	frozen.Signal(syscall.SIGCONT)
+	if code := frozen.Wait(t, 2*time.Minute); code != 1 || !strings.Contains(frozen.Log(), "another one may run the pipeline now") {
+		t.Errorf("the frozen process exits with %d:\n%s", code, tail(frozen.Log()))
+	}
+	for _, e := range w.Simulator.Journal(simulator.Filter{After: before}) {
+		if e.Method != "GET" {
+			t.Errorf("it wrote %s after it woke", e.Endpoint)
+		}
+	}
+	harness.NothingAside(t, w.Clean(t))
+	w.OneHand(t)
+	madeOnce(t, w)
+	noSlot(t, w)
 }
