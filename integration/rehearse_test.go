@@ -79,6 +79,11 @@ func TestRehearseFindsEveryTrap(t *testing.T) {
 	if r.Run.Roles != report.RolesOfProject || r.Run.LSN == "" || r.In(report.Outcomes...) != 39+390 {
 		t.Errorf("%+v, %d entities", r.Run, r.In(report.Outcomes...))
 	}
+	dangling := find(r, report.Dangling, "")
+	if dangling.Count != 2 || !slices.ContainsFunc(dangling.Samples, func(s report.Sample) bool { return s.Key == "1/9001" && s.Table == "public.memberships" }) ||
+		!slices.ContainsFunc(dangling.Samples, func(s report.Sample) bool { return s.Key == "9000/18" }) {
+		t.Errorf("rows that point to nothing: %+v", dangling)
+	}
 	unfed := map[string]int64{}
 	for _, u := range r.Unfed {
 		unfed[u.Table] = u.Rows

@@ -26,6 +26,8 @@ type LeftOut struct {
 	Homeless       []consumers.Key
 	// Unfed are rows that lead to no entity.
 	Unfed []Unfed
+	// Dangling are those of them that name a row which is not there.
+	Dangling []Dangling
 	// Uncounted says what was not counted, and why.
 	Uncounted []string
 }
@@ -54,6 +56,9 @@ func FindLeftOut(ctx context.Context, conn *pgx.Conn, cfg *config.Config, plan *
 	}
 	c.unfed(ctx)
 	out.Unfed = c.report.Unfed
+	if out.Dangling, err = c.dangling(ctx); err != nil {
+		c.uncounted("source.tables", "rows that name others which are not there", err)
+	}
 	for _, f := range c.report.Findings {
 		out.Uncounted = append(out.Uncounted, f.Key+": "+f.What)
 	}

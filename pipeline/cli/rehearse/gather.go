@@ -68,6 +68,15 @@ func leftOut(ctx context.Context, o *Options, p *pipeline.Pipeline, r *report.Re
 			f.Samples = append(f.Samples, report.NewSample(k, "", ""))
 		}
 	}
+	for _, d := range left.Dangling {
+		name := fmt.Sprintf("%s.%s: not in %s", d.Table, d.Column, d.Target)
+		f := r.Finding(report.Dangling, "")
+		f.Count += d.Rows
+		f.Details = append(f.Details, report.Detail{Name: name, Count: d.Rows})
+		for _, key := range d.Keys[:min(len(d.Keys), report.Samples-len(f.Samples))] {
+			f.Samples = append(f.Samples, report.Sample{Table: d.Table, Key: key, Detail: name})
+		}
+	}
 	r.Run.Notices = append(r.Run.Notices, left.Uncounted...)
 	return nil
 }
