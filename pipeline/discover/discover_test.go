@@ -34,6 +34,7 @@ var legacies = []struct {
 	{name: "odd_direct", tenant: "public.tenants", user: "public.users", membership: "public.users"},
 	{name: "odd_grants", tenant: "public.workspaces", user: "public.people", membership: "public.workspace_memberships"},
 	{name: "odd_keyless", tenant: "public.account", user: "public.app_user", membership: "public.app_user", key: "ADD PRIMARY KEY (id)"},
+	{name: "odd_schemas", tenant: "crm.tenants", user: "crm.users", membership: "crm.tenant_users"},
 	{name: "empty", unmapped: true},
 }
 
