@@ -102,9 +102,9 @@ func (f *Finding) detailsText() string {
 			parts = append(parts, fmt.Sprintf("and %d more", len(f.Details)-i))
 			break
 		}
-		parts = append(parts, fmt.Sprintf("%s %s", d.Name, number(d.Count)))
+		parts = append(parts, fmt.Sprintf("%s (%s)", d.Name, number(d.Count)))
 	}
-	return strings.Join(parts, ", ")
+	return strings.Join(parts, "; ")
 }
 
 func (f *Finding) samplesText() string {
