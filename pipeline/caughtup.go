@@ -51,25 +51,36 @@ func (p *Pipeline) WaitCaughtUp(ctx context.Context, lsn schemas.LSN) (ledger.Pr
 // here or in another instance: a position from before it would never be reached. A
 // held source never does; a held transform lets what stands before be applied.
 func (p *Pipeline) WaitHeartbeat(ctx context.Context) (schemas.LSN, error) {
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
-	for {
+	err := p.awaitSource(ctx, func() (bool, error) {
 		reads, err := p.sourceReads(ctx)
 		if err != nil {
 			p.log.WarnContext(ctx, "the last checkpoint cannot be read", "error", err)
 		}
-		if reads {
-			return p.Heartbeat(ctx)
+		return reads, nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return p.Heartbeat(ctx)
+}
+
+// awaitSource returns when the source is there, or why it never will be.
+func (p *Pipeline) awaitSource(ctx context.Context, there func() (bool, error)) error {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		if ok, err := there(); ok || err != nil {
+			return err
 		}
 		if err := p.connectors[0].failure(); err != nil {
-			return 0, err
+			return err
 		}
 		if err := first(p.connectors, (*connector).ended); err != nil {
-			return 0, err
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return 0, ctx.Err()
+			return ctx.Err()
 		case <-tick.C:
 		}
 	}

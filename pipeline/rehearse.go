@@ -48,30 +48,20 @@ const snapshotPatience = time.Minute
 // WaitSnapshot returns the position of the state that is read, once all of it is in the
 // topics. A source that is interrupted begins anew with a later one; one that fails for
 // a minute has failed, unlike that of a run, which outlives what it reads from.
-func (p *Pipeline) WaitSnapshot(ctx context.Context) (schemas.LSN, error) {
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
-	for {
-		if source := p.source.Load(); source != nil {
-			switch st := source.Status(); {
-			case st.FirstComplete && st.State == capture.StateRunning:
-				return st.Position.EndLSN, nil
-			case st.State == capture.StateRestarting && time.Since(st.Since) > snapshotPatience:
-				return 0, fmt.Errorf("the source cannot be read: %s. `backstitch check` says what it needs", st.Reason)
-			}
+func (p *Pipeline) WaitSnapshot(ctx context.Context) (lsn schemas.LSN, err error) {
+	err = p.awaitSource(ctx, func() (bool, error) {
+		source := p.source.Load()
+		if source == nil {
+			return false, nil
 		}
-		if err := p.connectors[0].failure(); err != nil {
-			return 0, err
+		st := source.Status()
+		if st.State == capture.StateRestarting && time.Since(st.Since) > snapshotPatience {
+			return false, fmt.Errorf("the source cannot be read: %s. `backstitch check` says what it needs", st.Reason)
 		}
-		if err := first(p.connectors, (*connector).ended); err != nil {
-			return 0, err
-		}
-		select {
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-tick.C:
-		}
-	}
+		lsn = st.Position.EndLSN
+		return st.FirstComplete && st.State == capture.StateRunning, nil
+	})
+	return lsn, err
 }
 
 // FindLeftOut counts in the mirror what the captured tables hold and no entity is made
