@@ -31,7 +31,7 @@ func (a *app) embed(ctx context.Context, cfg *config.Config, caughtUp bool, log 
 		return e, nil
 	}
 	if !caughtUp {
-		return nil, usage(fmt.Errorf("%s: kafka.embedded keeps every record in memory until the process ends, so a run must end: add --until-caught-up, and run it again as often as you like; or name kafka.brokers", cfg.Where("kafka.embedded")))
+		return nil, usage(fmt.Errorf("%s: kafka.embedded keeps topics in memory, more with every change, so a run must end by itself: add --until-caught-up, and run it again as often as you like; or name kafka.brokers", cfg.Where("kafka.embedded")))
 	}
 	// Nobody else on this machine may read what the topics hold (invariant 8).
 	as := pipeline.Broker{User: "backstitch", Password: rand.Text()}
