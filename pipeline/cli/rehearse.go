@@ -91,15 +91,17 @@ func (a *app) runRehearsal(cmd *cobra.Command, f *rehearseFlags) error {
 			return err
 		}
 	}
-	return a.deliverRehearsal(r, f)
+	return a.deliverRehearsal(r, f, o.States)
 }
 
-// states chooses where the entities' states go: beside the JSON report, or, for a
-// comparison without one, into a file that is removed.
+// states chooses where the entities' states go: beside the JSON report, under their own
+// name when that is written (it may be that of --against), or, for a comparison without
+// one, into a file that is removed.
 func (f *rehearseFlags) states(o *rehearse.Options) (forget func(), err error) {
 	switch {
 	case f.json != "":
-		o.States = report.StatesPath(f.json)
+		o.States = report.StatesPath(f.json) + ".new"
+		return func() { _ = os.Remove(o.States) }, nil // it is not there any more when all went well
 	case f.against != "":
 		dir, err := os.MkdirTemp("", "backstitch-states-")
 		if err != nil {
@@ -111,7 +113,7 @@ func (f *rehearseFlags) states(o *rehearse.Options) (forget func(), err error) {
 	return func() {}, nil
 }
 
-func (a *app) deliverRehearsal(r *report.Report, f *rehearseFlags) error {
+func (a *app) deliverRehearsal(r *report.Report, f *rehearseFlags, states string) error {
 	for _, file := range []struct {
 		flag, path string
 		write      func(io.Writer) error
@@ -121,6 +123,11 @@ func (a *app) deliverRehearsal(r *report.Report, f *rehearseFlags) error {
 		}
 		if err := writeFile(file.path, file.write); err != nil {
 			return fmt.Errorf("%s: %w", file.flag, err)
+		}
+	}
+	if f.json != "" {
+		if err := os.Rename(states, report.StatesPath(f.json)); err != nil {
+			return fmt.Errorf("--json: %w", err)
 		}
 	}
 	write := r.WriteText

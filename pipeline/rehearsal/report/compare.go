@@ -36,6 +36,10 @@ func (r *Report) Compare(former *Report, formerStates, ourStates string) error {
 		return nil
 	}
 	defer before.close()
+	if !before.head.Run.Equal(former.Run.Started) {
+		c.NoStates = "the states beside it are those of another rehearsal"
+		return nil
+	}
 	if string(before.head.Key) != string(now.head.Key) {
 		c.NoStates = "its states were made with another key: this rehearsal did not begin with --against it"
 		return nil

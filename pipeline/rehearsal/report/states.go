@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/internal/redact"
@@ -50,7 +51,9 @@ func StatesPath(report string) string {
 
 // header is the first line of a file of states.
 type header struct {
-	Format    int              `json:"format"`
+	Format int `json:"format"`
+	// Run is when the rehearsal began: the report beside it says the same.
+	Run       time.Time        `json:"run"`
 	Key       []byte           `json:"key"` // of the digests; a later file takes it over
 	Standings []kindStanding   `json:"standings"`
 	Entities  map[string]int64 `json:"entities"` // by kind

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/backstitch/backstitch/consumers"
 )
@@ -127,6 +128,11 @@ func TestCompareWithoutStatesSaysWhy(t *testing.T) {
 	entities := []Entity{member("1", "1", Standing{Outcome: Created}, `{}`)}
 	before := rehearse(t, old, "", entities)
 	now := rehearse(t, fresh, "", entities) // with a key of its own
+	another := rehearse(t, filepath.Join(dir, "another"), old, entities)
+	another.Run.Started = another.Run.Started.Add(time.Second)
+	if err := now.Compare(another, filepath.Join(dir, "another"), fresh); err != nil || !strings.Contains(now.Change.NoStates, "another rehearsal") {
+		t.Errorf("states of another rehearsal: %v, %q", err, now.Change.NoStates)
+	}
 	raw, err := os.ReadFile(old)
 	if err != nil {
 		t.Fatal(err)

@@ -28,8 +28,13 @@ type Tally struct {
 	states *States
 }
 
-// NewTally counts into r; states may be nil.
-func NewTally(r *Report, states *States) *Tally { return &Tally{r, states} }
+// NewTally counts into r, whose Run says when it began; states may be nil.
+func NewTally(r *Report, states *States) *Tally {
+	if states != nil {
+		states.head.Run = r.Run.Started
+	}
+	return &Tally{r, states}
+}
 
 // Add counts an entity. The error is one of writing its state.
 func (t *Tally) Add(e Entity) error {
