@@ -72,17 +72,18 @@ func Audit(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Po
 	}
 	r := &AuditReport{Pipeline: cfg.Name, By: o.By, StartedAt: time.Now().UTC(), Verdict: checksum.Clean}
 	var err error
-	if o.Only != AuditMirror {
-		if r.Mapping, err = a.mapping(ctx); err != nil {
-			return nil, err
-		}
-		r.add(r.Mapping.Verdict)
-	}
+	// the mirror first: evaluated over one that is wrong, the mapping carries what is wrong on
 	if o.Only != AuditMapping {
 		if r.Mirror, err = a.mirror(ctx); err != nil {
 			return nil, err
 		}
 		r.add(r.Mirror.Verdict)
+	}
+	if o.Only != AuditMirror {
+		if r.Mapping, err = a.mapping(ctx, r.Verdict == checksum.Drift); err != nil {
+			return nil, err
+		}
+		r.add(r.Mapping.Verdict)
 	}
 	r.EndedAt = time.Now().UTC()
 	return r, nil

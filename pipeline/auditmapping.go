@@ -46,13 +46,20 @@ type MappingAudit struct {
 }
 
 // mapping has the owner of the transform audit, or evaluates itself where there is none.
-func (a *auditor) mapping(ctx context.Context) (*MappingAudit, error) {
+// An owner stores what it finds, and is not asked while the mirror is wrong.
+func (a *auditor) mapping(ctx context.Context, wrong bool) (*MappingAudit, error) {
 	runs, err := a.transformRuns(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if !runs {
-		return a.foresee(ctx)
+	case !runs:
+		return a.foresee(ctx, wrong)
+	case wrong:
+		return &MappingAudit{
+			Verdict: checksum.Unknown, EvaluatedBy: auditByOwner,
+			Why: "the mirror differs from the source, and the pipeline would store what the mapping says over it",
+			Fix: "Mend the mirror, and audit again; or `--only mapping`",
+		}, nil
 	}
 	a.o.Progress("the running pipeline evaluates the whole mapping")
 	id, err := ledger.AskAudit(ctx, a.pool, a.o.By)
@@ -108,14 +115,14 @@ func (m *MappingAudit) read(ctx context.Context, a *auditor, pass int64) error {
 		m.Fix = "They are evaluated again by themselves; deletes among them wait for `backstitch approve`"
 	}
 	if m.Missed > 0 {
-		m.Fix += ". Mend the routes of " + strings.Join(m.Suspects, ", ") + ": one of them misses changes"
+		m.Fix += ". Mend the routes of " + strings.Join(m.Suspects, ", ") + ": one of them misses changes, unless somebody changed the ledger"
 	}
 	return nil
 }
 
 // foresee evaluates beside a ledger that nobody moves, and stores nothing. What differs
-// is left to the next pipeline that runs, which is asked to audit.
-func (a *auditor) foresee(ctx context.Context) (*MappingAudit, error) {
+// is left to the next pipeline that runs, which is asked to audit, unless the mirror is wrong.
+func (a *auditor) foresee(ctx context.Context, wrong bool) (*MappingAudit, error) {
 	m := &MappingAudit{Verdict: checksum.Unknown, EvaluatedBy: auditByCommand}
 	a.o.Progress("no pipeline runs: the whole mapping is evaluated here")
 	deps, err := replayDeps(ctx, a.cfg, a.clients, a.pool)
@@ -145,6 +152,9 @@ func (a *auditor) foresee(ctx context.Context) (*MappingAudit, error) {
 	case !f.Quiet:
 		m.Why = "changes in the mirror wait to be evaluated, and what differs for them is counted too"
 		m.Fix = "Start the pipeline, and audit beside it"
+	case wrong:
+		m.Verdict = checksum.Drift
+		m.Fix = "Mend the mirror first: what the mapping says over it may be wrong"
 	default:
 		m.Verdict = checksum.Drift
 		m.Fix = "Start the pipeline: it audits as soon as it follows, and evaluates what differs again; deletes among it wait for `backstitch approve`"

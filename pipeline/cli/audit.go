@@ -20,10 +20,10 @@ func (a *app) audit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Compare the whole mapping with the ledger, and the mirror with the source",
-		Long: "Has the whole mapping evaluated and compared with the ledger: by the pipeline that runs, which evaluates again what\n" +
-			"differs, or here while none does. Then compares every mirrored table with the source, by checksums over ranges of\n" +
-			"the primary key, at exact positions of the source's log; the pipeline goes on meanwhile. Of what differs it lists\n" +
-			"keys and columns, and no value. It changes nothing in the source.\n" +
+		Long: "Compares every mirrored table with the source, by checksums over ranges of the primary key, at exact positions of the\n" +
+			"source's log, while the pipeline goes on; of what differs it lists keys and columns, and no value. Then has the whole\n" +
+			"mapping evaluated and compared with the ledger: by the pipeline that runs, which stores again what differs, unless the\n" +
+			"mirror is wrong; or here, while none runs, which stores nothing. It changes nothing in the source.\n" +
 			"Exit code 0: nothing differs; 1: could not tell; 3: something differs.",
 		Args: noArgs,
 		PreRunE: func(*cobra.Command, []string) error {

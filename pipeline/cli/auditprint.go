@@ -14,11 +14,13 @@ import (
 // printAuditReport writes a report as people read it.
 func printAuditReport(out io.Writer, r *pipeline.AuditReport) error {
 	fmt.Fprintf(out, "%s: %s, after %s\n", r.Pipeline, r.Verdict, r.EndedAt.Sub(r.StartedAt).Round(100*time.Millisecond))
+	if m := r.Mirror; m != nil {
+		if err := printMirror(out, m); err != nil {
+			return err
+		}
+	}
 	if m := r.Mapping; m != nil {
 		printMappingAudit(out, m)
-	}
-	if m := r.Mirror; m != nil {
-		return printMirror(out, m)
 	}
 	return nil
 }
