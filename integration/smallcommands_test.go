@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backstitch/backstitch/integration/harness"
+	"github.com/backstitch/backstitch/integration/testenv"
 )
 
 // One process runs a small base. A second one is refused, told who is there, and does
@@ -64,6 +65,10 @@ func TestSmallBaseCommands(t *testing.T) {
 	}
 	untilCaughtUp(t, w, 0) // after the teardown: it makes all that it needs
 	harness.NothingAside(t, w.Clean(t))
+	w.Config = w.Variant(t, "kafka", func(o *harness.Options) { o.Kafka, o.Brokers = "", testenv.Kafka(t) })
+	if out, code := w.Command(t, "run", "--until-caught-up"); code != 4 || !strings.Contains(out, `the Kafka cluster is recorded as "embedded"`) {
+		t.Errorf("a Kafka with the same ledger: exit %d:\n%s", code, tail(out)) // hazard C22
+	}
 }
 
 // The session with the source breaks in the middle of a run, and the temporary slot with
