@@ -129,6 +129,15 @@ func TestRehearseAgainst(t *testing.T) {
 	if i := slices.IndexFunc(c.Classes, func(x report.ClassChange) bool { return x.Class == "invalid_role" }); i < 0 || c.Classes[i].Before != 2 || c.Classes[i].Now != 0 {
 		t.Errorf("classes: %+v", c.Classes)
 	}
+	// The same over the report that it is compared with, as who edits in a loop does.
+	over := w.rehearse(t, 3, edited, "first", "--against", filepath.Join(w.dir, "first.json"))
+	if c := over.Change; c == nil || c.NoStates != "" || c.Mapping != first.Run.Mapping || c.Kinds[1].Vanished.Count != 10 {
+		t.Errorf("over the former report: %+v", over.Change)
+	}
+	last := w.rehearse(t, 3, edited, "last", "--against", filepath.Join(w.dir, "first.json"))
+	if c := last.Change; c == nil || c.NoStates != "" || !c.SameMapping || c.Kinds[1].Vanished.Count != 0 {
+		t.Errorf("against the report that was written over: %+v", last.Change)
+	}
 }
 
 // Whatever ends the process, and wherever it is: no slot stays, and the next rehearsal
@@ -238,6 +247,22 @@ func TestRehearseKeepsLimits(t *testing.T) {
 	w.refused(t, "no such file", "--report", "/nonexistent/report.html")
 	w.refused(t, "--policy", "--policy", "/nonexistent/policy.json")
 	w.refused(t, "--against", "--against", "/nonexistent/report.json")
+}
+
+// An error that has become the rule stops a run; the rehearsal tells of it, and sees the
+// rest.
+func TestRehearseIncident(t *testing.T) {
+	t.Parallel()
+	w := newRehearsing(t)
+	nobody := w.mapping(t, "nobody", func(s string) string { return strings.Replace(s, "ARRAY[m.role]", "ARRAY['nobody']", 1) })
+	r := w.rehearse(t, 3, nobody, "nobody")
+	f := find(r, "invalid_role", "")
+	if f.Count < 330 || f.Details[0].Name != "nobody" {
+		t.Errorf("%d members with a role that the project does not have: %+v", f.Count, f.Details)
+	}
+	if !slices.ContainsFunc(r.Run.Notices, func(n string) bool { return strings.Contains(n, "ended in invalid_role") }) {
+		t.Errorf("notices: %q", r.Run.Notices)
+	}
 }
 
 // refused starts a rehearsal that must not begin.

@@ -91,11 +91,10 @@ func TestSnapshotBeginsAnew(t *testing.T) {
 	}
 }
 
-// A process that is stopped right after the slot's creation does not keep it.
-func TestSnapshotSlotOfAStoppedReader(t *testing.T) {
+// A reader that ends while its slot is made does not leave it.
+func TestSnapshotSlotEndsWithItsReader(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, one, "t")
-	// The keeper's session hangs behind this lock only when it asks for it.
 	blocker := r.connect()
 	if _, err := blocker.Exec(t.Context(), "BEGIN; CREATE TABLE other (id int)"); err != nil {
 		t.Fatal(err)
