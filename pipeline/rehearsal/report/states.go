@@ -35,7 +35,7 @@ import (
 //
 // in the order of the ids, behind a line of JSON, all compressed. In memory and in
 // temporary files they are spread over buckets by their ids; one bucket is sorted at a
-// time.
+// time (decision 0027).
 const (
 	statesFormat = 1
 	bucketBits   = 6
