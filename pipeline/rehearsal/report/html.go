@@ -21,19 +21,15 @@ var style string
 // page is one file: its policy forbids everything but its own style, so that nothing is
 // fetched, whatever stands in a report.
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"number": number, "signed": signed, "percent": percent, "span": span, "pace": pace, "count": count, "moment": moment, "digest": shortDigest,
-	"style": func() template.CSS { return template.CSS(style) }, //nolint:gosec // ours, embedded
-	"words": func(v any) string { return strings.ReplaceAll(fmt.Sprint(v), "_", " ") },
-	"diff":  func(a, b int64) int64 { return b - a },
-	"of":    func(f Finding) string { return f.of() },
-	"title": func(k consumers.Kind) string { s := string(k) + "s"; return strings.ToUpper(s[:1]) + s[1:] },
-	"share": func(part, whole int64) string { return fmt.Sprintf("%.3f%%", 100*float64(part)/float64(max(1, whole))) },
-	"plain": func(s Standing) string { return s.String() },
-	"outcome": func(o Outcome) string {
-		return outcomes[o].words
-	},
-	"tone":  func(o Outcome) string { return outcomes[o].tone },
-	"group": func(k consumers.Kind, what string, g ChangeGroup) changed { return changed{k, what, g} },
+	"number": number, "percent": percent, "span": span, "pace": pace, "count": count, "moment": moment, "digest": shortDigest,
+	"style":   func() template.CSS { return template.CSS(style) }, //nolint:gosec // ours, embedded
+	"of":      func(f Finding) string { return f.of() },
+	"title":   func(k consumers.Kind) string { s := string(k) + "s"; return strings.ToUpper(s[:1]) + s[1:] },
+	"share":   func(part, whole int64) string { return fmt.Sprintf("%.3f%%", 100*float64(part)/float64(max(1, whole))) },
+	"plain":   func(s Standing) string { return s.String() },
+	"outcome": func(o Outcome) string { return outcomes[o].words },
+	"tone":    func(o Outcome) string { return outcomes[o].tone },
+	"group":   func(k consumers.Kind, what string, g ChangeGroup) changed { return changed{k, what, g} },
 }).Parse(pageSource))
 
 // WriteHTML writes a finished report as one page that needs nothing else: no network,
@@ -63,7 +59,6 @@ type view struct {
 		All, Refused, Throttled int64
 		List                    []Call
 	}
-	RolesUnknown, HashesLost, Hashed int64
 }
 
 // sayOnce leaves out what all of a finding's entities have in common where it stands
@@ -127,13 +122,6 @@ func newView(r *Report) *view {
 	v.Calls.List = r.Calls
 	for _, c := range r.Calls {
 		v.Calls.All, v.Calls.Refused, v.Calls.Throttled = v.Calls.All+c.Count, v.Calls.Refused+c.Refused, v.Calls.Throttled+c.Throttled
-	}
-	v.RolesUnknown = int64(len(slices.DeleteFunc(slices.Clone(r.Roles), func(x Role) bool { return x.Known })))
-	for _, h := range r.Hashes {
-		v.Hashed += h.Count
-		if !h.Taken {
-			v.HashesLost += h.Count
-		}
 	}
 	v.Tiles, v.Then = r.tiles(), r.thenNow()
 	return v
