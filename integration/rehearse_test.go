@@ -249,6 +249,22 @@ func TestRehearseKeepsLimits(t *testing.T) {
 	w.refused(t, "--against", "--against", "/nonexistent/report.json")
 }
 
+// Rows that name objects in Stytch are rehearsed as new, and the report says so.
+func TestRehearseSavedIDs(t *testing.T) {
+	t.Parallel()
+	w := newRehearsing(t)
+	saved := w.mapping(t, "saved", func(s string) string {
+		return strings.Replace(s, "t.name AS organization_name", "t.name AS organization_name, CASE WHEN t.id < 3 THEN 'organization-test-0000000'||t.id END AS organization_id", 1)
+	})
+	r := w.rehearse(t, 3, saved, "saved")
+	if find(r, "missing_in_stytch", "").Count > 0 || r.Kinds[0].Outcomes[report.Created] != 35 {
+		t.Errorf("organizations: %v", r.Kinds[0].Outcomes)
+	}
+	if !slices.ContainsFunc(r.Run.Notices, func(n string) bool { return strings.HasPrefix(n, "2 rows name the Stytch id") }) {
+		t.Errorf("notices: %q", r.Run.Notices)
+	}
+}
+
 // An error that has become the rule stops a run; the rehearsal tells of it, and sees the
 // rest.
 func TestRehearseIncident(t *testing.T) {

@@ -38,7 +38,7 @@ func (r *Rehearsal) apply(cfg *apply.Config, deps *apply.Deps) {
 	if r == nil {
 		return
 	}
-	cfg.Workers, cfg.Ordered, cfg.NoIncidents = rehearsedWorkers, true, true
+	cfg.Workers, cfg.Ordered, cfg.NoIncidents, cfg.NothingSaved = rehearsedWorkers, true, true, true
 	deps.Budget = r.Budget
 }
 

@@ -9,6 +9,9 @@ import (
 
 // saved is the Stytch id that the legacy row carries: it means adopt (hazard A15).
 func (tn *turn) saved() string {
+	if tn.cfg.NothingSaved {
+		return ""
+	}
 	if tn.s.state.Key.Kind == consumers.Organization {
 		return text(tn.s.state.Desired["organization_id"])
 	}

@@ -59,6 +59,9 @@ type Config struct {
 	// of one, in the order of their wake-ups. So it is always the same entity that gets a
 	// value which several want. For rehearsals, which are compared.
 	Ordered bool
+	// NothingSaved: Stytch ids in rows are passed over, and everything is created. For
+	// rehearsals, in whose project nothing stands that could be adopted.
+	NothingSaved bool
 	// NoIncidents: one error that has become the rule stops nothing (hazard A13). For
 	// rehearsals, which have to see the rest, too.
 	NoIncidents bool

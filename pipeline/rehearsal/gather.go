@@ -26,6 +26,7 @@ type gatherer struct {
 	tally  *report.Tally
 	hashes map[string]*report.HashCount
 	given  map[string]int64 // members by role
+	saved  int64            // entities whose row names a Stytch id
 }
 
 // Gather counts every entity of a ledger into a report, and its state into states
@@ -44,6 +45,9 @@ func Gather(ctx context.Context, cfg *config.Config, pool *pgxpool.Pool, roles *
 	}
 	for role, n := range g.given {
 		r.Roles = append(r.Roles, report.Role{Role: role, Members: n, Known: roles.Has(role)})
+	}
+	if g.saved > 0 {
+		r.Run.Notices = append(r.Run.Notices, fmt.Sprintf("%d rows name the Stytch id of an object that is there already. The simulated project is empty, so these were created; a run adopts them, with up to two calls more for each.", g.saved))
 	}
 	for i := range r.Findings {
 		r.Findings[i].Where = cmp.Or(r.Findings[i].Where, g.where(&r.Findings[i]))
@@ -112,15 +116,23 @@ func (g *gatherer) entities(ctx context.Context, pool *pgxpool.Pool) error {
 // read counts what a member is to have, whatever became of it.
 func (g *gatherer) read(e *row) error {
 	e.roles, e.hash = nil, ""
-	if e.key.Kind != consumers.Member || e.desired == nil {
+	if e.desired == nil {
 		return nil
 	}
 	var desired struct {
-		Roles []string `json:"roles"`
-		Hash  *string  `json:"password_hash"`
+		Roles        []string `json:"roles"`
+		Hash         *string  `json:"password_hash"`
+		Organization string   `json:"organization_id"`
+		Member       string   `json:"member_id"`
 	}
 	if json.Unmarshal(e.desired, &desired) != nil { // invariant 8: the error may quote a value
-		return fmt.Errorf("the desired state of a member has roles or a password hash of another type")
+		return fmt.Errorf("the desired state of a %s has roles, a password hash or a Stytch id of another type", e.key.Kind)
+	}
+	if desired.Organization+desired.Member != "" {
+		g.saved++
+	}
+	if e.key.Kind != consumers.Member {
+		return nil
 	}
 	e.roles = desired.Roles
 	for _, r := range slices.Compact(slices.Sorted(slices.Values(desired.Roles))) {
