@@ -24,9 +24,9 @@ const (
 	return bad.join("; ");
 })()`
 
-	// Tables whose columns, or whose rows, have no header.
+	// Tables whose columns, or whose rows, have no header, or an empty one.
 	bareTables = `[...document.querySelectorAll("table")].filter((t) => t.checkVisibility() && (!t.querySelector("thead th[scope=col]") ||
-	[...t.querySelectorAll("tbody tr, tfoot tr")].some((r) => !r.querySelector("th[scope=row], th[scope=rowgroup]")))).map((t) => t.outerHTML.slice(0, 200)).join("; ")`
+	[...t.querySelectorAll("tbody tr, tfoot tr")].some((r) => !r.querySelector("th[scope=row], th[scope=rowgroup]")) || [...t.querySelectorAll("th")].some((h) => !h.textContent.trim()))).map((t) => t.outerHTML.slice(0, 200)).join("; ")`
 
 	namelessControls = `[...document.querySelectorAll("button, a, input, summary, svg[tabindex]")].filter((el) => el.checkVisibility() &&
 	!(el.getAttribute("aria-label") || el.textContent.trim() || el.labels?.length)).map((el) => el.outerHTML.slice(0, 80)).join("; ")`
