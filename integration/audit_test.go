@@ -198,3 +198,22 @@ func TestAuditKilled(t *testing.T) {
 	}
 	audited(t, w, 0)
 }
+
+// A pipeline that runs compares its mirror by itself.
+func TestAuditEvery(t *testing.T) {
+	t.Parallel()
+	o := harness.Example()
+	o.Schema += harness.ExampleRows(4)
+	o.More += "\naudit: 1m"
+	w := harness.New(t, o)
+	p := w.Run(t)
+	w.CaughtUp(t, 2*time.Minute)
+	const said = "the mirror was compared with the source"
+	harness.Eventually(t, 4*time.Minute, said, func() bool { return strings.Contains(p.Log(), said) })
+	if m := w.Status(t).Transform.Mirror; m == nil || m.Verdict != checksum.Clean || m.Rows == 0 || len(m.Tables) != 0 {
+		t.Errorf("the status says %+v", m)
+	}
+	if page := p.Get(t, "/metrics"); !strings.Contains(page, `backstitch_mirror_audit_rows{class="compared"} `) || strings.Contains(page, `backstitch_mirror_audit_rows{class="compared"} 0`) {
+		t.Error("the metrics do not show the comparison")
+	}
+}

@@ -28,6 +28,8 @@ type world struct {
 	marks          int
 	lacks          func(key []string) []string
 	behind         string
+	subscription   string
+	awaited        func() // before it is waited for the mirror
 }
 
 func newWorld(tb testing.TB, ddl ...string) *world {
@@ -94,6 +96,7 @@ func (w *world) both(sql string) {
 func (w *world) follow() {
 	w.Helper()
 	slot := testenv.Name(w)
+	w.subscription = slot
 	w.exec(w.source, "SELECT pg_create_logical_replication_slot($1, 'pgoutput')", slot)
 	w.exec(w.mirror, fmt.Sprintf("CREATE SUBSCRIPTION %s CONNECTION '%s' PUBLICATION p WITH (create_slot = false, copy_data = false, slot_name = %s)",
 		slot, strings.ReplaceAll(w.cfg.ConnString(), "'", "''"), slot))
@@ -115,6 +118,9 @@ func (w *world) follow() {
 func (w *world) Await(ctx context.Context, _ schemas.LSN, _ schemas.Table) error {
 	if w.behind != "" {
 		return &checksum.BehindError{Why: w.behind}
+	}
+	if w.awaited != nil {
+		w.awaited()
 	}
 	w.marks++
 	w.exec(w.source, "INSERT INTO backstitch_marks VALUES ($1)", w.marks)
