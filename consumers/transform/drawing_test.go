@@ -60,6 +60,7 @@ type drawing struct {
 	tables  *int     // named so far
 	plain   bool     // tables and equalities alone: what matters is which side of a join may be absent
 	with    []string // CTEs of the whole SELECT
+	loose   bool     // a key is rather a text that others are equal to
 }
 
 // enoughTables bounds what a mapping joins, and so how long one takes.
@@ -277,7 +278,9 @@ func (d *drawing) subquery() string {
 	inner := d.inside()
 	from := inner.from(2)
 	in := "(SELECT " + inner.number(inner.aliases) + " FROM " + from + " WHERE " + inner.one("true", inner.condition(inner.aliases, inner.aliases), inner.condition(inner.aliases, d.aliases)) + ")"
-	switch evenly(d.t, 8, "condition with a subquery") {
+	switch evenly(d.t, 9, "condition with a subquery") {
+	case 8:
+		return d.number(d.aliases) + " = ALL (SELECT " + inner.number(inner.aliases) + " FROM " + from + ")"
 	case 0:
 		return "NOT EXISTS (SELECT FROM " + from + " WHERE " + inner.conditions(inner.aliases, d.aliases) + ")"
 	case 1:
@@ -285,7 +288,7 @@ func (d *drawing) subquery() string {
 	case 2:
 		return d.number(d.aliases) + " = (SELECT (array_agg(t.x ORDER BY t.x))[1] FROM " + in + " t (x))"
 	case 3:
-		return d.number(d.aliases) + d.one(" = ANY ", " = ALL ", " < ALL ", " > ANY ") + in
+		return d.number(d.aliases) + d.one(" = ANY ", " < ALL ", " > ANY ") + in
 	case 4:
 		return "(" + d.number(d.aliases) + " IN " + in + " OR " + d.condition(d.aliases, d.aliases) + ")"
 	case 5:
@@ -306,11 +309,12 @@ func anyMembers(t *rapid.T, schema drawnSchema) string {
 		d.with = []string{"w"}
 	}
 	sql := d.members()
-	if d.chance(10, "another arm") {
-		d.aliases = nil
+	limited := 3
+	if d.chance(15, "another arm") {
+		d.aliases, limited = nil, 30
 		sql += d.one(" UNION ALL ", " UNION ", " EXCEPT ", " INTERSECT ") + d.members()
 	}
-	if sql[0] != '(' && d.chance(3, "the first of all") {
+	if sql[0] != '(' && d.chance(limited, "the first of all") {
 		sql += " ORDER BY 1, 2, 3 LIMIT 2"
 	}
 	return with + sql
@@ -331,8 +335,8 @@ func (d *drawing) trap() (from, where string) {
 		}
 		return d.table() + " " + a, []string{a}
 	}
-	kind := evenly(d.t, 11, "trap")
-	if kind > 7 {
+	kind := evenly(d.t, 15, "trap")
+	if kind > 11 {
 		return "", ""
 	}
 	one, t1 := named()
@@ -340,8 +344,15 @@ func (d *drawing) trap() (from, where string) {
 		d.aliases = nil
 		return d.sub(1, "", nil), ""
 	}
-	if kind == 1 { // asked of one table
+	switch kind {
+	case 1: // asked of one table
 		return one, " WHERE " + d.subquery()
+	case 8: // grouped by a text that others are equal to
+		d.loose = true
+		return one, ""
+	case 9: // a column of another query within a subquery of two tables
+		d.aliases = append(d.aliases, "s")
+		return one + " CROSS JOIN LATERAL (SELECT x.id, x.k, x.l, y.v, y.c FROM " + d.table() + " x, " + d.table() + " y WHERE " + d.equal([]string{"y"}, t1) + ") s", ""
 	}
 	two, t2 := named()
 	if d.chance(40, "a self-join") {
@@ -363,11 +374,23 @@ func (d *drawing) trap() (from, where string) {
 		d.aliases = append(d.aliases, "n")
 		return one + " CROSS JOIN " + two + " CROSS JOIN LATERAL (SELECT NULL::" + d.schema.numbers + " AS id, NULL::" + d.schema.numbers + " AS k, NULL::" + d.schema.numbers + " AS l, count(*)::text AS v, NULL::" + d.schema.loose + " AS c FROM " + three + " WHERE " + ties + ") n", ""
 	case 6:
-		d.aliases = d.aliases[:1]
+		d.aliases = t1
 		return one + d.one(" JOIN ", " LEFT JOIN ") + d.sub(1, "LATERAL ", t1) + " ON " + d.one("true", d.equal(d.aliases[1:], t1)), ""
+	case 10: // equal, in texts that differ
+		d.loose = true
+		return one + " JOIN " + two + " ON " + t1[0] + ".c = " + t2[0] + ".c", ""
+	case 11:
+		return one + " JOIN " + two + " ON " + d.near(t1, t2), ""
 	default:
 		return one + d.one(" JOIN ", " JOIN ", " LEFT JOIN ") + two + " ON " + d.condition(t1, t2), ""
 	}
+}
+
+// near is what looks like an equality and is none that always holds.
+func (d *drawing) near(left, right []string) string {
+	a, b := d.number(left), d.number(right)
+	return d.one(a+" < "+b, a+" <= "+b, a+" <> "+b, "NOT ("+a+" = "+b+")", a+" IS NOT DISTINCT FROM "+b,
+		"coalesce("+a+", '"+d.schema.number(1)+"') = "+b, a+" = "+b+" OR "+d.number(left)+" IS NULL")
 }
 
 // members is a SELECT of members: rows, groups or the first of each key.
@@ -383,7 +406,7 @@ func (d *drawing) members() string {
 		}
 	}
 	org, key := d.number(d.aliases)+"::text", d.number(d.aliases)+"::text"
-	if d.chance(15, "a loose key") {
+	if d.chance(map[bool]int{true: 80, false: 10}[d.loose], "a loose key") {
 		key = d.one(d.aliases...) + ".c::text"
 	}
 	if d.chance(10, "an expression") {

@@ -26,13 +26,13 @@ const (
 
 // world is a ledger and a simulated Stytch of a test's own, both written by the test.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	pool   *pgxpool.Pool
 	sim    *sim.Simulator
 	client *stytch.Client
 }
 
-func newWorld(t *testing.T, o sim.Options) *world {
+func newWorld(t testing.TB, o sim.Options) *world {
 	t.Helper()
 	ctx := context.Background()
 	dsn := testenv.Postgres(t)
