@@ -11,6 +11,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
 )
 
 // Signed is a report with the signature of who answers for it.
@@ -19,7 +22,8 @@ type Signed struct {
 	Signature *Signature      `json:"signature"` // null: nobody signed it
 }
 
-// Signature is of the report without the white space between its tokens.
+// Signature is of the report without the white space between its tokens, with no
+// character escaped that need not be: as `jq -cj .report` prints it.
 type Signature struct {
 	Algorithm string `json:"algorithm"` // ed25519
 	// Key is the first 16 hexadecimal digits of the SHA-256 of the public key (PKIX).
@@ -31,6 +35,9 @@ type Signature struct {
 func Sign(r *Report, key ed25519.PrivateKey) (*Signed, error) {
 	raw, err := json.Marshal(r)
 	if err != nil {
+		return nil, fmt.Errorf("write the report: %w", err)
+	}
+	if raw, err = canonical(raw); err != nil {
 		return nil, fmt.Errorf("write the report: %w", err)
 	}
 	s := &Signed{Report: raw}
@@ -53,22 +60,56 @@ func Check(file []byte, key ed25519.PublicKey) (*Report, error) {
 	if err := json.Unmarshal(file, &s); err != nil || s.Report == nil {
 		return nil, errors.New("the file is no report of backstitch verify")
 	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, s.Report); err != nil {
+	raw, err := canonical(s.Report)
+	if err != nil {
 		return nil, errors.New("the file is no report of backstitch verify")
 	}
 	if s.Signature == nil {
 		return nil, errors.New("the report is not signed")
 	}
 	value, err := base64.StdEncoding.DecodeString(s.Signature.Value)
-	if err != nil || s.Signature.Algorithm != "ed25519" || !ed25519.Verify(key, compact.Bytes(), value) {
+	if err != nil || s.Signature.Algorithm != "ed25519" || !ed25519.Verify(key, raw, value) {
 		return nil, errors.New("the signature does not fit: the report was changed, or another key signed it")
 	}
 	var r Report
-	if err := json.Unmarshal(compact.Bytes(), &r); err != nil {
+	if err := json.Unmarshal(raw, &r); err != nil {
 		return nil, errors.New("the signed report has another format than this version reads")
 	}
 	return &r, nil
+}
+
+// texts are the strings of a compact JSON document.
+var texts = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
+// canonical is the one way to write a document that is signed: whoever formats a report
+// anew, and escapes other characters, has the same one.
+func canonical(document []byte) ([]byte, error) {
+	var b bytes.Buffer
+	if err := json.Compact(&b, document); err != nil {
+		return nil, err
+	}
+	return texts.ReplaceAllFunc(b.Bytes(), func(literal []byte) []byte {
+		var text string
+		if json.Unmarshal(literal, &text) != nil { // Compact has found it sound
+			return literal
+		}
+		return quote(text)
+	}), nil
+}
+
+// quote writes a string as JSON, with as few escapes as may be.
+func quote(text string) []byte {
+	b := []byte{'"'}
+	for _, c := range text {
+		if short := strings.IndexRune("\"\\\b\f\n\r\t", c); short >= 0 {
+			b = append(b, '\\', `"\bfnrt`[short])
+		} else if c < ' ' || c == 0x7f {
+			b = fmt.Appendf(b, `\u%04x`, c)
+		} else {
+			b = utf8.AppendRune(b, c)
+		}
+	}
+	return append(b, '"')
 }
 
 func keyID(public ed25519.PublicKey) (string, error) {

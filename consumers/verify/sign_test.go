@@ -6,6 +6,9 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -51,6 +54,71 @@ func TestSignature(t *testing.T) {
 	}
 	if _, err := Check(file, public); err == nil || !strings.Contains(err.Error(), "not signed") {
 		t.Errorf("an unsigned report: %v", err)
+	}
+}
+
+// Who has no Backstitch checks a signature with the lines of docs/verify.md, whatever
+// the report says.
+func TestOthersCheckTheSignature(t *testing.T) {
+	t.Parallel()
+	for _, tool := range []string{"openssl", "jq", "base64"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			if os.Getenv("BACKSTITCH_REQUIRE_ALL") != "" {
+				t.Fatal(err)
+			}
+			t.Skip(err)
+		}
+	}
+	dir := t.TempDir()
+	shell := func(lines string) ([]byte, error) {
+		cmd := exec.CommandContext(t.Context(), "sh", "-ec", lines)
+		cmd.Dir = dir
+		return cmd.CombinedOutput()
+	}
+	page, err := os.ReadFile("../../docs/verify.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := func(contains string) string {
+		for line := range strings.SplitSeq(string(page), "\n") {
+			if command, ok := strings.CutPrefix(line, "$ "); ok && strings.Contains(command, contains) {
+				return command + "\n"
+			}
+		}
+		t.Fatalf("docs/verify.md has no line with %q", contains)
+		return ""
+	}
+	if out, err := shell(documented("genpkey") + documented("-pubout")); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	pem, err := os.ReadFile(filepath.Join(dir, "verify.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := PrivateKey(pem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := &Report{
+		Version: 1, Pipeline: "acme", LSN: "16/B374D848", Verdict: Clean,
+		Findings: []Finding{{Why: "a < b & c > \u2028 é \x7f \t \"", Organization: "</org>"}},
+	}
+	signed, err := Sign(report, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := json.MarshalIndent(signed, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := documented("jq -cj") + documented("pkeyutl")
+	for text, fits := range map[string]bool{string(file): true, strings.Replace(string(file), `"clean"`, `"drift"`, 1): false} {
+		if err := os.WriteFile(filepath.Join(dir, "report.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := shell(check); (err == nil) != fits {
+			t.Errorf("the signature fits: %v, want %v: %s", err, fits, out)
+		}
 	}
 }
 
