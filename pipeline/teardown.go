@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/backstitch/backstitch/pipeline/config"
+	"github.com/backstitch/backstitch/pipeline/preflight"
 	"github.com/backstitch/backstitch/producers/capture"
 	"github.com/backstitch/backstitch/schemas"
 )
@@ -17,7 +18,7 @@ func Teardown(ctx context.Context, cfg *config.Config) (*capture.TeardownReport,
 	}
 	report, err := capture.Teardown(ctx, sourceConfig(cfg), capture.Deps{Source: clients.Source, Kafka: clients.Kafka, Registry: clients.Registry})
 	if err != nil {
-		return nil, err
+		return nil, clients.Explain(preflight.WireSource, err)
 	}
 	if cfg.Kafka.Embedded {
 		report.Topics, report.Subjects = nil, nil // ended with their process, and in the ledger

@@ -1,7 +1,9 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
+	"net"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
@@ -76,7 +78,12 @@ func (c *Clients) Explain(wire string, err error) error {
 		return nil
 	}
 	key, fix := preflight.Blame(wire, err)
-	if key == "" {
+	var dial *net.OpError
+	switch {
+	case key != "":
+	case errors.As(err, &dial) && dial.Op == "dial":
+		key, fix = wire, "Check the address, and that the server runs and can be reached from here"
+	default:
 		return err
 	}
 	return fmt.Errorf("%s: %s: %w. %s", c.cfg.Where(key), key, err, fix)

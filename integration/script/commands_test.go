@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/backstitch/backstitch/integration/harness"
+	"github.com/backstitch/backstitch/integration/testenv"
 )
 
 // limit of everything that a script waits for.
@@ -38,6 +39,8 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 		s.world.Drained(s, process(ts, s, args[0]), limit)
 	}),
 	"role":     command(1, 1, role),
+	"database": command(1, 1, func(ts *testscript.TestScript, s *stage, args []string) { ts.Setenv(args[0], testenv.Postgres(s)) }),
+	"slots":    command(1, 1, slots),
 	"position": command(1, 1, position),
 	"stytch":   command(2, 2, inStytch),
 	"lose":     command(1, 1, lose),

@@ -19,6 +19,8 @@
 //	position VARIABLE         where the legacy system's log stands
 //	clean                     Stytch is what the mapping makes of the legacy system
 //	stytch ORGS MEMBERS       that many are in Stytch
+//	database VARIABLE         an empty database, and its URL
+//	slots N                   that many replication slots are on the legacy database
 //	role NAME                 give a role of the legacy system a password; its URL is
 //	                          LEGACY_AS_ROLE
 //	lose KEY                  delete the members with this external id in Stytch

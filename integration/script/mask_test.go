@@ -31,6 +31,8 @@ var volatile = []struct {
 	{regexp.MustCompile(`\b\d+ (bytes|kB|MB|GB)\b`), "N bytes"},
 	{regexp.MustCompile(`\b[\d.]+ s since\b`), "N s since"},
 	{regexp.MustCompile(`("(\w+_)?(bytes|bytes_per_hour|seconds|offset|per_second|revision)": ?)[\d.]+`), "${1}0"},
+	{regexp.MustCompile(`\bafter (\d+m)?[\d.]+m?s\b`), "after SOME TIME"},
+	{regexp.MustCompile(`\b\d+ [A-Z][a-z]+ \d{4}, \d\d:\d\d:\d\d UTC`), "TIME"},
 	{regexp.MustCompile(`,"duration_ms":\d+`), ""}, // under 1 ms it is left out
 	{regexp.MustCompile(`\b([0-9a-f]{12}|[0-9a-f]{64})\b`), "DIGEST"},
 	{regexp.MustCompile(`\brevision \d+`), "revision N"},
@@ -48,7 +50,7 @@ func newMask(ts *testscript.TestScript, w *harness.World, dir string) mask {
 		dir + "/": "",
 	}
 	if u, err := user.Current(); err == nil {
-		names[" by "+u.Username] = " by operator"
+		names[" by "+u.Username], names[`"by": "`+u.Username] = " by operator", `"by": "operator`
 	}
 	var m mask
 	for old, name := range names {

@@ -116,6 +116,15 @@ func position(ts *testscript.TestScript, s *stage, args []string) {
 	ts.Setenv(args[0], lsn)
 }
 
+// slots wants a number of replication slots on the legacy database.
+func slots(ts *testscript.TestScript, s *stage, args []string) {
+	var n int
+	ts.Check(s.world.Pool.QueryRow(context.Background(), "SELECT count(*) FROM pg_replication_slots WHERE database = current_database()").Scan(&n))
+	if want := code(ts, args[0]); n != want {
+		ts.Fatalf("the legacy database has %d slots, want %d", n, want)
+	}
+}
+
 // lose deletes the members with a key in Stytch, behind the pipeline's back.
 func lose(ts *testscript.TestScript, s *stage, args []string) {
 	lost := 0

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -38,7 +39,7 @@ func printLag(out io.Writer, r lag.Report) error {
 		return err
 	}
 	fmt.Fprintln(out)
-	printSlot(w, r.Source)
+	printSlot(w, r.Source, r.Problems)
 	printBackfill(w, r.Backfill)
 	for _, t := range r.Backfill {
 		printTable(w, t)
@@ -52,9 +53,9 @@ func printLag(out io.Writer, r lag.Report) error {
 	return w.Flush()
 }
 
-func printSlot(w io.Writer, s *admin.Source) {
-	if s == nil || s.WALStatus == "" {
-		fmt.Fprintf(w, "slot\tnot there\n")
+func printSlot(w io.Writer, s *admin.Source, problems []string) {
+	if missing := slotMissing(s, problems); missing != "" {
+		fmt.Fprintf(w, "slot\t%s\n", missing)
 		return
 	}
 	reader := "nobody reads it"
@@ -68,6 +69,17 @@ func printSlot(w io.Writer, s *admin.Source) {
 	fmt.Fprintf(w, "slot\t%s, %s, %s\n", s.WALStatus, reader, safe)
 	fmt.Fprintf(w, "slot lag\t%d bytes, %s s since confirmed %s\n", s.SlotLagBytes, seconds(s.SlotLagSeconds), s.ConfirmedLSN)
 	fmt.Fprintf(w, "slot retains\t%d bytes since restart %s\n", s.RetainedBytes, s.RestartLSN)
+}
+
+// slotMissing says why there is nothing to say of a slot: "" when there is.
+func slotMissing(s *admin.Source, problems []string) string {
+	switch {
+	case s != nil && s.WALStatus != "":
+		return ""
+	case slices.ContainsFunc(problems, func(p string) bool { return strings.HasPrefix(p, "slot: ") }):
+		return "not read"
+	}
+	return "not there"
 }
 
 // printBackfill sums up what is left to read.

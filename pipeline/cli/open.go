@@ -47,11 +47,7 @@ func (a *app) open(ctx context.Context, path string) (*session, error) {
 	}
 	pool, err := ledger.Open(ctx, cfg.Ledger.Reveal(), cfg.Name+"-cli")
 	if err != nil {
-		_, fix := preflight.Blame(preflight.WireLedger, err)
-		if fix == "" {
-			fix = "Check its address, credentials and pg_hba.conf"
-		}
-		return nil, fmt.Errorf("%s: %w. %s", cfg.Where("ledger"), err, fix)
+		return nil, clients.Explain(preflight.WireLedger, err)
 	}
 	var used bool
 	err = redact.SQLError(pool.QueryRow(ctx, "SELECT to_regclass('backstitch.identity') IS NOT NULL").Scan(&used))

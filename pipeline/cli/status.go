@@ -63,11 +63,11 @@ func printStatus(out io.Writer, s admin.Status) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", c.Name, c.State, c.Trace)
 	}
 	if src := s.Source; src != nil {
-		slot := "no slot"
-		if src.WALStatus != "" {
-			slot = fmt.Sprintf("slot %s, retains %d bytes", src.WALStatus, src.RetainedBytes)
+		slot := slotMissing(src, s.Problems)
+		if slot == "" {
+			slot = fmt.Sprintf("%s, retains %d bytes", src.WALStatus, src.RetainedBytes)
 		}
-		fmt.Fprintf(w, "source\tepoch %d, read to %s, %s\n", src.Epoch, src.CommitLSN, slot)
+		fmt.Fprintf(w, "source\tepoch %d, read to %s, slot %s\n", src.Epoch, src.CommitLSN, slot)
 	}
 	for _, t := range s.Backfill {
 		state := "reading"
