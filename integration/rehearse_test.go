@@ -15,6 +15,7 @@ import (
 	"github.com/backstitch/backstitch/integration/harness"
 	"github.com/backstitch/backstitch/integration/testenv"
 	"github.com/backstitch/backstitch/pipeline/rehearsal/report"
+	simulator "github.com/backstitch/backstitch/pipeline/sandbox/stytch"
 )
 
 // Each trap of the legacy system is found, with keys and without values; the source is
@@ -344,6 +345,66 @@ func TestRehearseBesideARun(t *testing.T) {
 	w.CaughtUp(t, time.Minute)
 	run.Live(t, 0)
 	w.Clean(t)
+}
+
+// What a rehearsal says is what the run then does: the same outcomes for the same causes,
+// by as many calls.
+func TestRehearseForetellsTheRun(t *testing.T) {
+	t.Parallel()
+	o := harness.Example()
+	o.Schema += harness.ExampleRows(60) + `
+		UPDATE users SET email = 'USER1@corp.example' WHERE id = (SELECT min(user_id) FROM team_members WHERE user_id > 1 AND user_id % 4 > 0 AND user_id % 13 > 0
+			AND team_id IN (SELECT team_id FROM team_members WHERE user_id = 1));
+		UPDATE teams SET slug = 'no slug' WHERE id = 5;
+		UPDATE users SET email = 'none' WHERE id = 77;`
+	w := harness.New(t, o)
+	file := filepath.Join(t.TempDir(), "report.json")
+	slow := w.Variant(t, "slow", func(o *harness.Options) { o.RateLimit = 60 }) // faster is throttled, as Stytch would
+	if out, code := w.Command(t, "rehearse", "-c", slow, "--json", file); code != 3 {
+		t.Fatalf("the rehearsal exits with %d: %s", code, out)
+	}
+	r, err := report.Read(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, code := w.Command(t, "run", "--until-caught-up"); code != 3 {
+		t.Fatalf("the run exits with %d: %s", code, out)
+	}
+	var foretold, came []string
+	for _, k := range r.Kinds {
+		for outcome, n := range k.Outcomes {
+			if n > 0 {
+				foretold = append(foretold, fmt.Sprint(k.Kind, " ", outcome, " ", n))
+			}
+		}
+	}
+	rows, err := w.LedgerPool.Query(t.Context(), `SELECT concat_ws(' ', kind, CASE WHEN status <> 'current' THEN status WHEN losses <> '{}' THEN 'with_loss' ELSE 'created' END, count(*))
+		FROM backstitch.entities WHERE desired IS NOT NULL GROUP BY kind, CASE WHEN status <> 'current' THEN status WHEN losses <> '{}' THEN 'with_loss' ELSE 'created' END`)
+	if err == nil {
+		came, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(foretold)
+	slices.Sort(came)
+	if !slices.Equal(foretold, came) {
+		t.Errorf("foretold %q, came %q", foretold, came)
+	}
+	var calls, made int64
+	for _, c := range r.Calls {
+		calls += c.Count
+	}
+	for endpoint, byStatus := range w.Simulator.Counts() {
+		for _, n := range byStatus {
+			if endpoint != simulator.RBACPolicy { // the rehearsal's one
+				made += int64(n)
+			}
+		}
+	}
+	if calls != made || calls < 500 {
+		t.Errorf("%d calls foretold, %d made", calls, made)
+	}
 }
 
 // ofRun is what belongs to the real pipeline.
