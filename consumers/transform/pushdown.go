@@ -117,7 +117,7 @@ func pushdownFilters(ctx context.Context, tx pgx.Tx, m *CompiledMapping) ([]Find
 			return nil, err
 		}
 		names := map[int]string{partFull: "its whole key", partOrganization: "the organization's key", partEntity: "external_id alone"}
-		if f := judge(where, "the filter by "+names[part], scan, asked, state); f != nil {
+		if f := judge(where, "the filter by "+names[part], scan, asked, state); f != nil && !slices.Contains(findings, *f) { // a row that cannot be evaluated is no filter's fault
 			findings = append(findings, *f)
 		}
 	}
@@ -158,7 +158,7 @@ func unjudged(where, what, state string) []Finding {
 	case "57014":
 		return []Finding{{SeverityWarning, where, "takes longer than " + pushdownTimeout + " for " + what, "Add an index for it, or rewrite the select"}}
 	default:
-		return []Finding{{SeverityWarning, where, "fails on some row with SQLSTATE " + state + " (" + what + "): such rows are parked", "Write it so that malformed values become NULL"}}
+		return []Finding{{SeverityWarning, where, "fails on some row with SQLSTATE " + state + ": such rows are parked", "Write it so that malformed values become NULL"}}
 	}
 }
 

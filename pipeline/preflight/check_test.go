@@ -119,6 +119,10 @@ func TestFindings(t *testing.T) {
 		}},
 		{"mapping.invalid_slug", Warning, "acme.yaml:12", "returns 1 organizations whose slug Stytch refuses", func(b *bundle) { b.exec("UPDATE teams SET slug = 'é é' WHERE id = 1") }},
 		{"mapping.shared_slug", Warning, "acme.yaml:12", "returns 1 organizations whose slug another one has", func(b *bundle) { b.exec("UPDATE teams SET slug = 'same'") }},
+		{"mapping.shared_email", Warning, "acme.yaml:16", "returns 1 members whose address another member", func(b *bundle) { // rows that one member has twice are none
+			b.exec("UPDATE users SET email = 'ANN@example.com' WHERE id = 2")
+			b.replace("ON u.id = m.user_id", "ON u.id = m.user_id CROSS JOIN generate_series(1, 3)")
+		}},
 		{"mapping.missing_email", Warning, "acme.yaml:16", "returns 1 members without an address", func(b *bundle) { b.exec("UPDATE users SET email = ' ' WHERE id = 2") }},
 		{"mapping.shared_email", Warning, "acme.yaml:16", "returns 1 members whose address another member", func(b *bundle) { b.exec("UPDATE users SET email = 'ANN@example.com' WHERE id = 2") }},
 		{"mapping.hashes", Warning, "acme.yaml:16", "returns 2 password hashes that Stytch cannot take", func(b *bundle) { b.exec("UPDATE users SET password = '{SSHA}hidden' WHERE id = 1") }},

@@ -170,7 +170,7 @@ func (c *check) emails(ctx context.Context, m *transform.CompiledMapping) {
 	}
 	var missing, shared int64
 	err := c.count(ctx, `SELECT coalesce(sum(n) FILTER (WHERE email = ''), 0), coalesce(sum(n - 1) FILTER (WHERE email <> ''), 0)
-		FROM (SELECT lower(trim(coalesce(q.email_address::text, ''))) AS email, count(*) AS n
+		FROM (SELECT lower(trim(coalesce(q.email_address::text, ''))) AS email, count(DISTINCT q.external_id) AS n
 		      FROM `+c.desired(m)+` WHERE q.organization_external_id IS NOT NULL AND q.external_id IS NOT NULL
 		      GROUP BY q.organization_external_id, 1) g`, &missing, &shared)
 	if err != nil {
