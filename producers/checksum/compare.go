@@ -104,6 +104,9 @@ type work struct {
 	after  []string
 	size   int
 	done   bool
+	// known are suspects and convicts, by their keys: where the sides order keys
+	// differently, more than one range may pass a row. tooMany bounds them.
+	known map[string]bool
 }
 
 // comparison is one in the making.
@@ -127,7 +130,7 @@ func Compare(ctx context.Context, cfg Config, d Deps, tables []Table) (*Report, 
 			Missing: Found{Samples: []Sample{}}, Extra: Found{Samples: []Sample{}}, Different: Found{Samples: []Sample{}},
 		}
 		c.report.Tables = append(c.report.Tables, r)
-		w := &work{Table: t, report: r, size: min(firstRows, c.cfg.Rows), done: t.Why != ""}
+		w := &work{Table: t, report: r, size: min(firstRows, c.cfg.Rows), done: t.Why != "", known: map[string]bool{}}
 		c.tables = append(c.tables, w)
 	}
 	err := c.run(ctx)

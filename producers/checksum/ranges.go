@@ -133,7 +133,8 @@ func (c *comparison) suspect(ctx context.Context, w *work, keys [][]string) erro
 		return err
 	}
 	for i, key := range keys {
-		if source[i].columns != mirrored[i].columns {
+		if id := identity(key); source[i].columns != mirrored[i].columns && !w.known[id] {
+			w.known[id] = true
 			c.suspects = append(c.suspects, &suspect{work: w, key: key, source: source[i]})
 		}
 	}

@@ -27,8 +27,8 @@ type suspect struct {
 	lacks    []string
 	// absent counts snapshots without such a row, while the copy's was not written;
 	// written counts looks before which it was.
-	absent, written int
-	looked, settled bool
+	absent, written         int
+	looked, settled, guilty bool
 }
 
 // settle looks at the suspects again until each is cleared or convicted. It may leave
@@ -82,8 +82,14 @@ func (c *comparison) byTable() map[*work][]*suspect {
 	return groups
 }
 
+// forget lets go of who is settled; of the convicts the keys stay.
 func (c *comparison) forget() {
-	c.suspects = slices.DeleteFunc(c.suspects, func(s *suspect) bool { return s.settled })
+	c.suspects = slices.DeleteFunc(c.suspects, func(s *suspect) bool {
+		if s.settled && !s.guilty {
+			delete(s.known, identity(s.key))
+		}
+		return s.settled
+	})
 }
 
 func keysOf(group []*suspect) [][]string {
@@ -178,7 +184,7 @@ func (s *suspect) unsettled(why string) {
 }
 
 func (s *suspect) convicted() {
-	s.settled = true
+	s.settled, s.guilty = true, true
 	switch {
 	case !s.mirrored.there():
 		s.report.Missing.add(s.key, nil)

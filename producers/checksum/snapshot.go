@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	// slotPatience is how long one attempt waits for running transactions: nothing
-	// stands still meanwhile, but the slot holds log and vacuum back.
-	slotPatience = 10 * time.Second
+	// slotPatience is how long one attempt waits for running transactions. One of them may
+	// be DDL that waits behind the keeper, and gets its way when this is over.
+	slotPatience = 5 * time.Second
 	// openPatience bounds all attempts, for locks too; between them is openPause.
 	openPatience = 2 * time.Minute
 	openPause    = time.Second
