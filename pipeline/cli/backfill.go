@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -10,6 +13,10 @@ import (
 	"github.com/backstitch/backstitch/producers/capture"
 	"github.com/backstitch/backstitch/schemas"
 )
+
+// requestTime bounds how long Kafka may take for the request; its client would ask
+// for ever.
+const requestTime = 15 * time.Second
 
 func (a *app) backfill() *cobra.Command {
 	var path string
@@ -45,7 +52,15 @@ func (a *app) backfill() *cobra.Command {
 			if err != nil {
 				return usage(err)
 			}
-			if err := capture.RequestBackfill(cmd.Context(), clients.Kafka, cfg.Kafka.Topics.Prefix, tables); err != nil {
+			ctx, cancel := context.WithTimeout(cmd.Context(), requestTime)
+			defer cancel()
+			err = capture.RequestBackfill(ctx, clients.Kafka, cfg.Kafka.Topics.Prefix, tables)
+			switch {
+			case cmd.Context().Err() != nil:
+				return errors.New("interrupted: it may have been asked for or not; ask again")
+			case errors.Is(err, context.DeadlineExceeded):
+				return fmt.Errorf("%s: kafka.brokers: no broker took the request within %s. Check the addresses, and that the brokers run", cfg.Where("kafka.brokers"), requestTime)
+			case err != nil:
 				return err
 			}
 			if all {
