@@ -80,6 +80,9 @@ func TestAuditWithoutAPipeline(t *testing.T) {
 	if mirror := w.Status(t).Transform.Mirror; mirror == nil || mirror.Verdict != checksum.Drift || mirror.Different != 1 || mirror.Missing != 1 || mirror.Extra != 1 {
 		t.Errorf("the status says %+v", mirror)
 	}
+	if out := w.Output(t, "status"); !strings.Contains(out, "3 that differ: `backstitch audit` says more of public.team_members, public.teams, public.users") {
+		t.Errorf("the status says:\n%s", out)
+	}
 
 	ledgerExec(t, w, "DELETE FROM public.teams WHERE id = 99")
 	ledgerExec(t, w, "UPDATE public.users SET name = (SELECT 'Person ' || id) WHERE id = 3")

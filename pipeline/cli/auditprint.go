@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/backstitch/backstitch/pipeline"
+	"github.com/backstitch/backstitch/pipeline/admin"
 	"github.com/backstitch/backstitch/producers/checksum"
 )
 
@@ -113,4 +114,19 @@ func printWhy(out io.Writer, indent, why, fix string) {
 	if fix != "" {
 		fmt.Fprintf(out, "%s%s\n", indent, fix)
 	}
+}
+
+// printMirrorStatus is a comparison of the mirror in one line of the status.
+func printMirrorStatus(w io.Writer, m *admin.MirrorAudit) {
+	fmt.Fprintf(w, "mirror\t%s, %d rows compared, ended %s", m.Verdict, m.Rows, m.EndedAt.UTC().Format("2006-01-02 15:04:05 MST"))
+	if n := m.Missing + m.Extra + m.Different; n > 0 {
+		fmt.Fprintf(w, ", %d that differ", n)
+	}
+	if len(m.Tables) > 0 {
+		fmt.Fprintf(w, ": `backstitch audit` says more of %s", strings.Join(m.Tables, ", "))
+	}
+	if m.Why != "" {
+		fmt.Fprintf(w, "; %s", m.Why)
+	}
+	fmt.Fprintln(w)
 }

@@ -80,6 +80,9 @@ func printStatus(out io.Writer, s admin.Status) error {
 	for _, p := range s.Transform.Audits {
 		printAudit(w, p)
 	}
+	if m := s.Transform.Mirror; m != nil {
+		printMirrorStatus(w, m)
+	}
 	for _, l := range s.Lag {
 		fmt.Fprintf(w, "lag %s\t%d\t%s\n", l.Topic, l.Records, l.Group)
 	}

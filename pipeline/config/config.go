@@ -28,7 +28,7 @@ type Config struct {
 	Deletes          Deletes          `key:"deletes" doc:"What happens to deletes."`
 	Backfill         Backfill         `key:"backfill" doc:"How tables are read."`
 	Sweep            time.Duration    `key:"sweep" default:"15m" min:"1s" doc:"How often, at most, the mapping is recomputed for tables without a route."`
-	Audit            time.Duration    `key:"audit" default:"24h" min:"1m" doc:"How often the whole mapping is recomputed and compared, to find what a route missed."`
+	Audit            time.Duration    `key:"audit" default:"24h" min:"1m" doc:"How often the whole mapping is recomputed and compared, to find what a route missed, and the mirror compared with the source."`
 	Verify           Verify           `key:"verify" doc:"Comparing the live Stytch project with the ledger while the pipeline runs."`
 	Admin            Admin            `key:"admin" doc:"The status page and the admin API."`
 
