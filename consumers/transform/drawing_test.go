@@ -424,7 +424,11 @@ func (d *drawing) members() string {
 		all += " || coalesce((SELECT string_agg(" + inner.aliases[0] + ".v, ',' ORDER BY " + inner.aliases[0] + ".v) FROM " + sub + " WHERE " + inner.conditions(inner.aliases, d.aliases) + "), '')"
 	}
 	keys := org + " AS organization_external_id, " + key + " AS external_id, "
-	switch evenly(d.t, 6, "shape") {
+	shape := evenly(d.t, 6, "shape")
+	if d.loose && d.chance(50, "grouped by the loose key") {
+		shape = 3
+	}
+	switch shape {
 	case 0:
 		on := d.one("1, 2", "1", "2", "3")
 		order := slices.DeleteFunc([]string{"1", "2", "3"}, func(n string) bool { return strings.Contains(on, n) })
