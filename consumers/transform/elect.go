@@ -48,7 +48,7 @@ func (e *election) close() {
 // quick.
 func (t *Transform) stand(ctx context.Context) (*election, error) {
 	config := t.deps.LedgerConn.Copy()
-	config.RuntimeParams["application_name"] = t.Connector() + " " + t.owner
+	config.RuntimeParams["application_name"] = t.Connector() + " " + t.cfg.Owner
 	config.RuntimeParams["idle_session_timeout"] = strconv.FormatInt(max(1, t.cfg.Lease.Milliseconds()), 10)
 	conn, err := t.dial(ctx, config)
 	if err != nil {

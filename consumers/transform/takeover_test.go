@@ -105,7 +105,7 @@ func (t *Transform) reaches(f *feeder, edit func(*pgx.ConnConfig)) {
 // behind lays the ways of a transform through cables.
 func (f *feeder) behind(postgres, kafka *testenv.Cable) func(*Transform) {
 	return func(tr *Transform) {
-		tr.owner = "zombie"
+		tr.cfg.Owner = "zombie"
 		tr.reaches(f, func(c *pgx.ConnConfig) { c.DialFunc = postgres.Dial })
 		tr.deps.Kafka = append(slices.Clone(tr.deps.Kafka), kgo.Dialer(kafka.Dial))
 	}
@@ -175,7 +175,7 @@ func (f *feeder) succeed(crash func(f *feeder) fault) time.Duration {
 	zombie := crash(f)
 	f.until("an owner", func() bool { return f.owns("zombie") })
 	f.caughtUp()
-	successor := f.start(func(tr *Transform) { tr.owner = "successor" })
+	successor := f.start(func(tr *Transform) { tr.cfg.Owner = "successor" })
 	f.until("a stand-by", func() bool { return f.sessions("successor", time.Time{}) > 0 })
 
 	zombie.begin()

@@ -74,7 +74,6 @@ type Transform struct {
 	log     *slog.Logger
 	metrics *fillMetrics
 	more    *evaluationMetrics
-	owner   string
 	wake    chan struct{}
 	owning  atomic.Pointer[owner] // nil while standing by
 	// evaluating is nil until an owner is ready to evaluate.
@@ -106,7 +105,7 @@ func New(cfg Config, deps Deps) *Transform {
 	}
 	t := &Transform{
 		cfg: cfg.withDefaults(), deps: deps, log: deps.Logger, metrics: newFillMetrics(deps.Metrics), more: newEvaluationMetrics(deps.Metrics),
-		owner: cfg.Owner, wake: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1),
 	}
 	t.Stage = stage.New(t.Connector(), t.run)
 	t.mu.status.State = Standby
