@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/internal/redact"
 )
 
 // maxFindings bounds how many findings a report lists; its counts are of all.
@@ -44,7 +45,8 @@ type Report struct {
 	Reads    int64   `json:"reads"`
 }
 
-// Finding is an entity that is not as it should be: keys and names, never values.
+// Finding is an entity that is not as it should be: keys, as redact.ShownKey shows them,
+// and names, never values.
 type Finding struct {
 	Kind         string   `json:"kind"`
 	Organization string   `json:"organization,omitempty"`
@@ -67,6 +69,9 @@ func (v *Verifier) report(run *ledger.Verification, classes, fields map[string]i
 	if r.Canaries == nil {
 		r.Canaries = []CanaryResult{}
 	}
+	for i, c := range r.Canaries {
+		r.Canaries[i].Organization, r.Canaries[i].Member = shown(c.Organization), shown(c.Member)
+	}
 	var findings int64
 	for _, c := range Classes {
 		r.Classes[c] = classes[string(c)]
@@ -76,7 +81,7 @@ func (v *Verifier) report(run *ledger.Verification, classes, fields map[string]i
 	}
 	for _, f := range found {
 		r.Findings = append(r.Findings, Finding{
-			Kind: string(f.Key.Kind), Organization: f.Key.Organization, Entity: f.Key.Entity, StytchID: f.StytchID,
+			Kind: string(f.Key.Kind), Organization: shown(f.Key.Organization), Entity: shown(f.Key.Entity), StytchID: f.StytchID,
 			Class: Class(f.Class), Fields: f.Fields, Why: f.Why, Confirmed: f.Confirmed,
 		})
 	}
@@ -84,6 +89,14 @@ func (v *Verifier) report(run *ledger.Verification, classes, fields map[string]i
 	r.Verdict = r.verdict()
 	r.Summary = r.summary()
 	return r
+}
+
+// shown leaves out what is not known.
+func shown(key string) string {
+	if key == "" {
+		return ""
+	}
+	return redact.ShownKey(key)
 }
 
 // verdict: drift wins over what is not known, which wins over clean. A project in

@@ -29,7 +29,7 @@ func TestReportGolden(t *testing.T) {
 	found := []ledger.Finding{
 		{Key: consumers.Key{Kind: consumers.Member, Organization: "1", Entity: "17"}, StytchID: "member-test-1", Class: string(Different), Fields: []string{"name", "roles"}, Confirmed: true},
 		{Key: consumers.Key{Kind: consumers.Member, Organization: "1"}, StytchID: "member-test-2", Class: string(Extra), Why: foreignObject, Confirmed: true},
-		{Key: consumers.Key{Kind: consumers.Member, Organization: "1", Entity: "18"}, Class: string(Pending), Why: "not applied past its last change"},
+		{Key: consumers.Key{Kind: consumers.Member, Organization: "1", Entity: "someone@corp.example"}, Class: string(Pending), Why: "not applied past its last change"},
 	}
 	r := v.report(run,
 		map[string]int64{"match": 7, "named_loss": 2, "different": 1, "extra": 1, "pending": 2},
