@@ -165,6 +165,34 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// hazard S21: a key that Avro has no form for is refused for ever, in the stream and in
+// a table that is read.
+func TestKeyWithoutAForm(t *testing.T) {
+	t.Parallel()
+	const numeric = "CREATE TABLE k (id numeric(10, 2) PRIMARY KEY)"
+	for name, insert := range map[string]func(*rig, *capture.Source){
+		"streamed": func(r *rig, s *capture.Source) { r.caughtUp(s); r.exec("INSERT INTO k VALUES ('NaN')") },
+		"read":     func(*rig, *capture.Source) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ddl := numeric
+			if name == "read" {
+				ddl += "; INSERT INTO k VALUES (1), ('NaN')"
+			}
+			r := newRig(t, ddl, "k")
+			s := r.start()
+			insert(r, s)
+			r.until("a hold", func() bool { return s.Status().State == capture.StateFailed })
+			for _, want := range []string{"public.k", "column id", "primary key"} {
+				if reason := s.Status().Reason; !strings.Contains(reason, want) {
+					t.Errorf("held because %q, want %s in it", reason, want)
+				}
+			}
+		})
+	}
+}
+
 // hazard S7: DDL that would rewrite a table waits behind the keeper while its rows
 // are read, and the keeper gives way to it; the run goes on afterwards and misses
 // nothing.

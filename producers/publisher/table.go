@@ -141,7 +141,7 @@ func (t *Table) delete(ctx context.Context, b *Batch, c *schemas.Change, old sch
 func (t *Table) value(ctx context.Context, b *Batch, c *schemas.Change, keyRow schemas.Row, extra string, extraValue []byte) error {
 	key, err := t.avro.AppendKey(b.space(), t.keyID, keyRow)
 	if err != nil {
-		return fmt.Errorf("encode a key of %s: %w", t.Relation.Table, err)
+		return t.keyError(err)
 	}
 	key = b.keep(key)
 	version := b.keep(c.Version.Append(b.space()))
@@ -167,6 +167,18 @@ func (t *Table) value(ctx context.Context, b *Batch, c *schemas.Change, keyRow s
 	}
 	b.add(t.topic, schemas.Partition(key, t.partitions), key, value, headers)
 	return nil
+}
+
+// keyError: a key has no header that its text could travel in.
+func (t *Table) keyError(err error) error {
+	var bad *avro.ValueError
+	if !errors.As(err, &bad) {
+		return fmt.Errorf("encode a key of %s: %w", t.Relation.Table, err)
+	}
+	return stage.Hold( // hazard S21
+		"Take the table out of source.tables, or give such rows another key, and then run `backstitch backfill --all`: a new slot, the next epoch, every table read again",
+		"a row of table %s cannot be keyed: column %s of its primary key (%s) holds a value for which there is no record (%v), and skipping the row would lose it",
+		t.Relation.Table, bad.Column, bad.Type, bad.Reason)
 }
 
 // encode appends the value. A NULL where the catalogue says NOT NULL makes the
