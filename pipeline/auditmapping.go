@@ -54,7 +54,7 @@ func (a *auditor) mapping(ctx context.Context, wrong bool) (*MappingAudit, error
 		return nil, err
 	case !runs:
 		return a.foresee(ctx, wrong)
-	case wrong:
+	case wrong: // hazard C39
 		return &MappingAudit{
 			Verdict: checksum.Unknown, EvaluatedBy: auditByOwner,
 			Why: "the mirror differs from the source, and the pipeline would store what the mapping says over it",

@@ -55,7 +55,7 @@ type Config struct {
 	// AssumeEmailsVerified: every address counts as verified (mapping's
 	// assume_emails_verified). A transform that says so in email_verified needs it not.
 	AssumeEmailsVerified bool
-	// Ordered: organizations have their turns one after another, and so have the members
+	// Ordered (hazard A37): organizations have their turns one after another, and so have the members
 	// of one, in the order of their wake-ups. So it is always the same entity that gets a
 	// value which several want. For rehearsals, which are compared.
 	Ordered bool

@@ -40,7 +40,7 @@ func (c *comparison) compareRange(ctx context.Context, w *work) error {
 
 // readRange suspects the rows of a range that are not the same on both sides.
 //
-// The sides may order their keys differently, where they have other collations. Then a
+// The sides may order their keys differently, where they have other collations (hazard C40). Then a
 // row stands in another range there, and is found by its key below. None is left out:
 // however the bounds lie on a line that begins below all keys and ends above them,
 // each key is passed by at least one range.

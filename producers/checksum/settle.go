@@ -31,8 +31,8 @@ type suspect struct {
 	looked, settled, guilty bool
 }
 
-// settle looks at the suspects again until each is cleared or convicted. It may leave
-// without a snapshot, or with another one.
+// settle looks at the suspects again until each is cleared or convicted (hazard C38).
+// It may leave without a snapshot, or with another one.
 //
 // What the copy shows lies between two snapshots of the source: it is read when the
 // copy has passed the first one's position, and the second is taken after, at a

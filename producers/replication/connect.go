@@ -194,7 +194,8 @@ func (c *Conn) create(ctx context.Context, slot string, temporary bool, patience
 }
 
 // EndWhenIdle has the server end the session, and with it a temporary slot, when
-// nothing is heard from the client for so long: one that was stopped would keep it.
+// nothing is heard from the client for so long: one that was stopped would keep it
+// (hazard S39).
 func (c *Conn) EndWhenIdle(ctx context.Context, after time.Duration) error {
 	ms := after.Milliseconds()
 	sql := fmt.Sprintf("SET idle_session_timeout = %d; SET idle_in_transaction_session_timeout = %d", ms, ms)
@@ -209,7 +210,7 @@ const lockGrace = 5 * time.Second
 
 // boundLocks has the server give up by itself what waits for a transaction that runs: it
 // does not notice while it waits that its client was killed, and until then the slot in
-// the making, though temporary, keeps the server's log.
+// the making, though temporary, keeps the server's log (hazard S39).
 func (c *Conn) boundLocks(ctx context.Context, most time.Duration) error {
 	return c.pg.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", most.Milliseconds())).Close()
 }
