@@ -4,6 +4,8 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -14,7 +16,17 @@ import (
 
 var update = flag.Bool("update", false, "write what the commands print into the scripts")
 
-func TestMain(m *testing.M) { testenv.Main(m) }
+// atOnce is how many scripts run side by side: they wait for servers and for the
+// pipeline's own pauses far longer than they compute.
+const atOnce = 5
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(max(atOnce, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
+	}
+	testenv.Main(m)
+}
 
 // Every command: its output, where it goes, and its exit code.
 func TestScripts(t *testing.T) {
