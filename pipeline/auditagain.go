@@ -5,50 +5,23 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/internal/redact"
-	"github.com/backstitch/backstitch/internal/stage"
 	"github.com/backstitch/backstitch/pipeline/admin"
 	"github.com/backstitch/backstitch/producers/checksum"
 )
 
-const (
-	// auditDueLook is how often it is asked whether the mirror is to be compared again.
-	auditDueLook = 30 * time.Second
-	// auditShare of the time is what a comparison that nobody asked for may take.
-	auditShare = 0.25
-)
+// auditShare of the time is what a comparison that nobody asked for may take.
+const auditShare = 0.25
 
 // auditAgain compares the mirror with the source whenever the last comparison, of any
-// instance or person, is older than the configuration says: the body of a stage. The
-// mapping's audits are the transform's own affair.
+// instance or person, is older than the configuration says. The mapping's audits are
+// the transform's own affair.
 func (p *Pipeline) auditAgain(ctx context.Context, stopping <-chan struct{}) error {
-	ctx, end := stage.Until(ctx, stopping)
-	defer end()
-	tick := time.NewTicker(min(auditDueLook, p.cfg.Audit))
-	defer tick.Stop()
-	said := ""
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		err := p.auditIfDue(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err == nil || errors.Is(err, ledger.ErrAuditing):
-			said = ""
-		case err.Error() != said: // a failure that repeats is said once
-			said = err.Error()
-			p.log.WarnContext(ctx, "the mirror could not be compared with the source; it is tried again", "error", err)
-		}
-	}
+	return p.again(ctx, stopping, p.cfg.Audit, "the mirror could not be compared with the source", p.auditIfDue)
 }
 
 // auditIfDue waits from the first load on: that one was just read.
@@ -70,6 +43,9 @@ func (p *Pipeline) auditIfDue(ctx context.Context) error {
 	}
 	defer pool.Close()
 	r, err := Audit(ctx, p.cfg, p.clients, pool, AuditOptions{By: p.instance.ID, Only: AuditMirror, Share: auditShare})
+	if errors.Is(err, ledger.ErrAuditing) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -7,42 +7,17 @@ import (
 
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/consumers/verify"
-	"github.com/backstitch/backstitch/internal/stage"
 )
 
-// verifyLook is how often it is asked whether the next verification is due.
-const verifyLook = 30 * time.Second
-
 // verifyAgain compares Stytch with the ledger whenever the last comparison, of any
-// instance or person, is older than the configuration says: the body of a stage. It
-// changes nothing, and an instance that stops leaves its run to the next one.
+// instance or person, is older than the configuration says. It changes nothing, and an
+// instance that stops leaves its run to the next one.
 func (p *Pipeline) verifyAgain(ctx context.Context, stopping <-chan struct{}) error {
 	if p.cfg.Verify.Every <= 0 {
 		<-stopping
 		return nil
 	}
-	ctx, end := stage.Until(ctx, stopping)
-	defer end()
-	tick := time.NewTicker(min(verifyLook, p.cfg.Verify.Every))
-	defer tick.Stop()
-	said := ""
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		err := p.verifyIfDue(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err == nil || errors.Is(err, ledger.ErrVerifying):
-			said = ""
-		case err.Error() != said: // a failure that repeats is said once
-			said = err.Error()
-			p.log.WarnContext(ctx, "Stytch could not be compared with the ledger; it is tried again", "error", err)
-		}
-	}
+	return p.again(ctx, stopping, p.cfg.Verify.Every, "Stytch could not be compared with the ledger", p.verifyIfDue)
 }
 
 func (p *Pipeline) verifyIfDue(ctx context.Context) error {
@@ -66,6 +41,9 @@ func (p *Pipeline) verifyIfDue(ctx context.Context) error {
 		return err
 	}
 	r, err := v.Run(ctx)
+	if errors.Is(err, ledger.ErrVerifying) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
