@@ -67,7 +67,7 @@ func TestRebuild(t *testing.T) {
 		t.Errorf("%d await consent, %d deletes were sent", len(r.Awaiting), deletes(w))
 	}
 	id, question := consent(t, w)
-	if !strings.Contains(question, "No change of a row caused the deletion") {
+	if !strings.Contains(question, "No deletion of a row was read for these") {
 		t.Errorf("the question is %s", question)
 	}
 	w.Output(t, "approve", id)

@@ -137,7 +137,7 @@ func TestSmallBaseDeletesInBetween(t *testing.T) {
 		t.Errorf("%d await consent, %d are parked, %d blocked", len(r.Awaiting), len(r.Parked), len(r.Blocked))
 	}
 	id, question := consent(t, w)
-	if !strings.Contains(question, "No change of a row caused the deletion") {
+	if !strings.Contains(question, "No deletion of a row was read for these") {
 		t.Errorf("the question is: %s", question)
 	}
 	w.Output(t, "approve", id)

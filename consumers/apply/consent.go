@@ -24,7 +24,7 @@ func (tn *turn) consent(ctx context.Context) (*verdict, error) {
 		return awaiting(st.ConsentID, consumers.ReasonUnearned), nil
 	case !st.Earned:
 		return tn.asked(ctx, ledger.ConsentUnearned, noun, consumers.ReasonUnearned,
-			"No change of a row caused the deletion of these "+noun+" (a TRUNCATE, a lost table, a mapping edit or a replay did). May they be deleted in Stytch?")
+			"No deletion of a row was read for these "+noun+" (a TRUNCATE, a lost table, an edited mapping, a replay, or deletions while nothing read the source). May they be deleted in Stytch?")
 	case mode == consumers.DeleteHold:
 		return tn.asked(ctx, ledger.ConsentHold, noun, consumers.ReasonDeleteHold,
 			"The policy deletes."+noun+": hold keeps these deletes back. May they be sent?")
