@@ -221,7 +221,7 @@ func (c *compiler) read(where string, v *view, changed *table) []schemas.Table {
 				}
 				continue
 			}
-			if col.loose != "" && !t.reads[col.name] {
+			if col.loose != "" && !t.reads[col.name] { // hazard C43
 				c.warn(where, "Where the select compares it, write what is to be equal, such as lower("+sqlIdent(col.name)+")",
 					"reads %s.%s, in whose collation %s different texts are equal: in the ledger, where the select runs, they are not", shortName(t.name), sqlIdent(col.name), sqlIdent(col.loose))
 			}

@@ -72,9 +72,9 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// patient makes a call within its budget, and again where it failed for now. What
-// Stytch does not have is an answer: false.
-func patient(ctx context.Context, pay func(context.Context) error, window time.Duration, call func(context.Context) error) (there bool, err error) {
+// patient makes a call within its budget, and again where it failed for now, and says so
+// to who waits. What Stytch does not have is an answer: false.
+func (v *Verifier) patient(ctx context.Context, pay func(context.Context) error, window time.Duration, call func(context.Context) error) (there bool, err error) {
 	for attempt := 0; ; attempt++ {
 		if err := pay(ctx); err != nil {
 			return false, err
@@ -92,6 +92,9 @@ func patient(ctx context.Context, pay func(context.Context) error, window time.D
 			return false, err
 		case attempt == maxAttempts:
 			return false, fmt.Errorf("tried %d times: %w", attempt, err)
+		}
+		if attempt == 0 && answer == nil {
+			v.tell(fmt.Sprintf("Stytch does not answer; it is tried %d times more, for some minutes: %v", maxAttempts, err))
 		}
 		if err := rest(ctx, pause(attempt, answer, window)); err != nil {
 			return false, err

@@ -117,12 +117,12 @@ func (v *Verifier) alive(ctx context.Context, run *ledger.Verification, ids []st
 // search makes one search. A cursor that Stytch does not take any more, after an
 // interruption, starts the kind's reading again.
 func (v *Verifier) search(ctx context.Context, run *ledger.Verification, kind consumers.Kind, call func(context.Context) error) error {
-	_, err := patient(ctx, v.pace.search, time.Minute, call)
+	_, err := v.patient(ctx, v.pace.search, time.Minute, call)
 	if run.Cursor != "" && stytch.ErrorType(err) == "user_search_invalid_cursor" {
 		if err := run.Forget(ctx, kind); err != nil {
 			return err
 		}
-		_, err = patient(ctx, v.pace.search, time.Minute, call)
+		_, err = v.patient(ctx, v.pace.search, time.Minute, call)
 	}
 	return err
 }
@@ -130,5 +130,5 @@ func (v *Verifier) search(ctx context.Context, run *ledger.Verification, kind co
 // read makes one reading call; false: there is no such object.
 func (v *Verifier) read(ctx context.Context, call func(context.Context) error) (bool, error) {
 	v.reads.Add(1)
-	return patient(ctx, v.pace.read, time.Second, call)
+	return v.patient(ctx, v.pace.read, time.Second, call)
 }

@@ -282,18 +282,27 @@ func TestRefusals(t *testing.T) {
 func TestARefusedSearchIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	throttled := &stytch.Error{Status: 429, Type: "too_many_requests"}
-	calls := 0
-	there, err := patient(context.Background(), func(context.Context) error { return nil }, time.Second, func(context.Context) error {
+	calls, told := 0, 0
+	v := &Verifier{tell: func(string) { told++ }}
+	there, err := v.patient(context.Background(), func(context.Context) error { return nil }, time.Second, func(context.Context) error {
 		if calls++; calls < 3 {
 			return throttled
 		}
 		return nil
 	})
-	if !there || err != nil || calls != 3 {
-		t.Errorf("%v %v after %d calls", there, err, calls)
+	if !there || err != nil || calls != 3 || told != 0 {
+		t.Errorf("%v %v after %d calls, said %d times", there, err, calls, told)
+	}
+	if there, err = v.patient(context.Background(), func(context.Context) error { return nil }, time.Second, func(context.Context) error {
+		if calls++; calls < 6 {
+			return errors.New("connection refused")
+		}
+		return nil
+	}); !there || err != nil || told != 1 {
+		t.Errorf("Stytch was away: %v %v, said %d times, want once", there, err, told)
 	}
 	refused := &stytch.Error{Status: 401, Type: "unauthorized_credentials"}
-	if _, err := patient(context.Background(), func(context.Context) error { return nil }, time.Second, func(context.Context) error { return refused }); !errors.Is(err, refused) {
+	if _, err := v.patient(context.Background(), func(context.Context) error { return nil }, time.Second, func(context.Context) error { return refused }); !errors.Is(err, refused) {
 		t.Errorf("refused credentials: %v", err)
 	}
 }

@@ -32,7 +32,7 @@ func (p *Proposal) YAML(w io.Writer) error {
 	}
 	y.line("  create_publication: false # setup.sql makes backstitch_%s", p.Name)
 	y.line("")
-	y.line("kafka:")
+	y.line("kafka: # or, for a small base, `kafka: embedded`: neither brokers nor a registry, see docs/small-bases.md")
 	y.line(`  brokers: ["${KAFKA_BROKERS}"]`)
 	y.line("  registry: ${SCHEMA_REGISTRY_URL} # any Confluent-compatible schema registry")
 	y.line("  # topics: {partitions: 12, replication_factor: 3}")

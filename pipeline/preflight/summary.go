@@ -117,11 +117,13 @@ func (r *Run) text(b *strings.Builder) {
 	for _, t := range r.Tables {
 		rows, bytes, known = rows+t.Rows, bytes+t.Bytes, known && t.Rows >= 0
 	}
-	fmt.Fprintf(b, "  tables  %d of %s, read whole at first", len(r.Tables), size(bytes))
-	if known {
-		fmt.Fprintf(b, ": about %s rows", thousands(rows))
+	if len(r.Tables) > 0 { // none: the source did not answer
+		fmt.Fprintf(b, "  tables  %d of %s, read whole at first", len(r.Tables), size(bytes))
+		if known {
+			fmt.Fprintf(b, ": about %s rows", thousands(rows))
+		}
+		b.WriteByte('\n')
 	}
-	b.WriteByte('\n')
 	if r.Topics != nil {
 		create := 0
 		for _, t := range r.Topics {

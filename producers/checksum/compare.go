@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/backstitch/backstitch/internal/figures"
 	"github.com/backstitch/backstitch/producers"
 	"github.com/backstitch/backstitch/schemas"
 )
@@ -161,7 +162,7 @@ func (c *comparison) run(ctx context.Context) error {
 				return err
 			}
 		}
-		c.say("%s: %d rows in %d ranges", w.Table.Table, w.report.Rows, w.report.Ranges)
+		c.say("%s: %s in %s", w.Table.Table, figures.Count(w.report.Rows, "row"), figures.Count(w.report.Ranges, "range"))
 	}
 	return c.settle(ctx)
 }

@@ -59,7 +59,8 @@ func (r *reading) equality(s *scope, n *node, in *region) {
 }
 
 // says: the column's own value says what the expression is. The text of a value that
-// stands for others need not be theirs: 'x' for 'X' in citext, 1.0 for 1.00.
+// stands for others need not be theirs: 'x' for 'X' in citext, 1.0 for 1.00
+// (hazard C42).
 func (r *reading) says(v value) bool {
 	return !v.text || !v.folded || r.comparison(v.column) != ""
 }
