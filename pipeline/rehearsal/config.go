@@ -8,10 +8,11 @@ import (
 // StandIns are what a rehearsal writes to.
 type StandIns struct {
 	Brokers  []string
-	Registry string // URL
-	Ledger   string // URL
-	Stytch   string // URL of the simulator
-	Secret   string // that it accepts
+	SASL     config.SASL // as whom
+	Registry string      // URL
+	Ledger   string      // URL
+	Stytch   string      // URL of the simulator
+	Secret   string      // that it accepts
 }
 
 // Configure is the configuration of a pipeline's rehearsal: it reads the same source,
@@ -21,7 +22,7 @@ func Configure(cfg *config.Config, to StandIns) *config.Config {
 	c := *cfg
 	c.Name = cfg.Name + "_rehearsal"
 	c.Source.Slot = capture.TemporarySlotName(cfg.Kafka.Topics.Prefix)
-	c.Kafka = config.Kafka{Brokers: to.Brokers, Registry: to.Registry, Topics: cfg.Kafka.Topics}
+	c.Kafka = config.Kafka{Brokers: to.Brokers, SASL: to.SASL, Registry: to.Registry, Topics: cfg.Kafka.Topics}
 	// In one partition wake-ups have an order, which every rehearsal has in common.
 	c.Kafka.Topics.Partitions, c.Kafka.Topics.ReplicationFactor, c.Kafka.Topics.Create = 1, 1, true
 	c.Ledger = config.Secret(to.Ledger)

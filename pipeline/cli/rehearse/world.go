@@ -93,10 +93,13 @@ func (w *world) startLedger(ctx context.Context, o *Options) error {
 }
 
 func (w *world) startKafka() error {
-	broker, err := kafka.Start("127.0.0.1:0")
+	// Nobody else on this machine may read what the topics hold (invariant 8).
+	password := rand.Text()
+	broker, err := kafka.StartPrivate("rehearsal", password)
 	if err != nil {
 		return err
 	}
+	w.SASL = config.SASL{Mechanism: config.SASLPlain, Username: "rehearsal", Password: config.Secret(password)}
 	w.stops = append(w.stops, func() error { broker.Stop(); return nil })
 	w.Brokers = broker.Addrs()
 	reg, err := registry.Start("127.0.0.1:0")
