@@ -61,6 +61,7 @@ func newReader(opts []kgo.Opt, prefix string, from int64, readBytes int, schema 
 		kgo.FetchMaxBytes(16<<20),
 		kgo.FetchMaxPartitionBytes(1<<20),
 		kgo.FetchMaxWait(250*time.Millisecond),
+		kgo.MetadataMinAge(100*time.Millisecond), // a topic that was just made is known soon, not after 5 s
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{r.checkpoints: {0: startAt(from)}}),
 	)...)
 	if err != nil {
