@@ -219,13 +219,13 @@ func TestMemoryIsBounded(t *testing.T) { // invariant 9
 	most := 0
 	tr := f.start()
 	f.until("everything is filled", func() bool {
-		if o := tr.owning.Load(); o != nil {
-			o.reader.mu.Lock()
+		if r := tr.reading.Load(); r != nil {
+			r.mu.Lock()
 			held := 0
-			for _, p := range o.reader.mu.parts {
+			for _, p := range r.mu.parts {
 				held += p.bytes
 			}
-			o.reader.mu.Unlock()
+			r.mu.Unlock()
 			most = max(most, held)
 		}
 		return tr.Status().Read == 6000

@@ -94,6 +94,9 @@ func (o *owner) open(ctx context.Context) (err error) {
 		}
 	}
 	o.reader, err = newReader(o.deps.Kafka, o.cfg.Prefix, from, o.cfg.ReadBytes, o.deps.Registry.Schema, o.log)
+	if err == nil {
+		o.reading.Store(o.reader)
+	}
 	return err
 }
 

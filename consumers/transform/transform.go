@@ -75,7 +75,8 @@ type Transform struct {
 	metrics *fillMetrics
 	more    *evaluationMetrics
 	wake    chan struct{}
-	owning  atomic.Pointer[owner] // nil while standing by
+	// reading is the owner's reader, nil before it has one: tests look at what it holds.
+	reading atomic.Pointer[reader]
 	// evaluating is nil until an owner is ready to evaluate.
 	evaluating atomic.Pointer[evaluator]
 
@@ -186,8 +187,7 @@ func (t *Transform) turn(ctx context.Context, stopping <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
-	t.owning.Store(o)
-	defer t.owning.Store(nil)
+	defer t.reading.Store(nil)
 	defer func() {
 		if e := t.evaluating.Swap(nil); e != nil {
 			close(e.waiters.ended)
