@@ -107,7 +107,7 @@ func TestPlanOfAnotherMapping(t *testing.T) {
 		t.Errorf("%d deletes were sent, %d wait, %d were planned", deletes(w), len(r.Awaiting), plan.Deletes())
 	}
 	id, question := consent(t, w)
-	if !strings.Contains(question, "a mapping edit") {
+	if !strings.Contains(question, "an edited mapping") {
 		t.Errorf("the question is %s", question)
 	}
 	w.Output(t, "approve", id)

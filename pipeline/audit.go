@@ -104,23 +104,40 @@ func (r *AuditReport) add(verdict string) {
 	}
 }
 
-// transformRuns reports whether an instance runs the transform now.
+// transformRuns reports whether an instance runs the transform now. While one has been
+// there lately, this is asked for a while: a transform that is resumed or taken over runs
+// before its instance has said so.
 func (a *auditor) transformRuns(ctx context.Context) (bool, error) {
-	cluster, err := ledger.ReadCluster(ctx, a.pool)
-	if err != nil {
-		return false, err
-	}
-	for _, t := range cluster.Tasks {
-		if t.Connector == a.cfg.Name+"-transform" && t.State == taskRunning {
-			return true, nil
+	name := a.cfg.Name + "-transform"
+	for began := time.Now(); ; {
+		cluster, err := ledger.ReadCluster(ctx, a.pool)
+		if err != nil {
+			return false, err
+		}
+		for _, t := range cluster.Tasks {
+			if t.Connector == name && t.State == taskRunning {
+				return true, nil
+			}
+		}
+		target := cluster.Targets[name].State
+		wanted := target == "" || target == ledger.TargetRunning
+		if len(cluster.Instances) == 0 || !wanted || time.Since(began) > auditHandover {
+			return false, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(auditLook):
 		}
 	}
-	return false, nil
 }
 
 const (
 	// auditLook is the pace of looks at the ledger while an audit waits.
 	auditLook = 100 * time.Millisecond
+	// auditHandover is how long a transform that should run may be said by nobody to: a
+	// take-over after a freeze, and a report of it.
+	auditHandover = 5 * time.Second
 	// auditBeat is the pace of heartbeats of its own: on an idle source a position comes
 	// with the next one only.
 	auditBeat = 3 * time.Second
