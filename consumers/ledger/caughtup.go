@@ -98,13 +98,13 @@ func (e Evaluated) Progress(ctx context.Context, q Querier, lsn schemas.LSN, org
 // reason, and through what is due of each partition; that of an organization reads
 // no other's entities.
 const (
-	asideDueSQL = `e.status IN ('parked', 'awaiting_consent', 'blocked') AND e.due_at <= now()`
+	asideDueSQL = `e.status IN ('parked', 'awaiting_consent', 'blocked') AND e.due_at <= now() AND ` + parkedByEvaluation + ` IS NOT TRUE`
 	countAllSQL = `SELECT s.status, c.n FROM unnest(ARRAY['pending', 'deferred', 'parked', 'awaiting_consent', 'blocked', 'released']) s (status),
 		LATERAL (SELECT count(*) AS n FROM (SELECT FROM backstitch.entities e
 			WHERE e.status = s.status AND e.status <> 'current' AND e.commit_lsn <= $1 LIMIT $2) e) c
 		UNION ALL SELECT 'due', count(*) FROM (SELECT FROM backstitch.leases l, backstitch.entities e
 			WHERE e.partition = l.partition AND e.commit_lsn <= $1 AND ` + asideDueSQL + ` LIMIT $2) e`
-	organizationSQL = `WITH mine AS MATERIALIZED (SELECT e.status, e.due_at FROM backstitch.entities e
+	organizationSQL = `WITH mine AS MATERIALIZED (SELECT e.status, e.reason, e.due_at FROM backstitch.entities e
 			WHERE e.kind IN ('organization', 'member') AND e.org_key = $3 AND e.status <> 'current' AND e.commit_lsn <= $1)
 		SELECT e.status, least(count(*), $2) FROM mine e GROUP BY e.status
 		UNION ALL SELECT 'due', least(count(*), $2) FROM mine e WHERE ` + asideDueSQL

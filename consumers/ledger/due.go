@@ -17,10 +17,14 @@ type DueEntity struct {
 	Lane      schemas.Lane
 }
 
+// parkedByEvaluation are entities that have no turn before their next revision, whatever
+// made them due.
+const parkedByEvaluation = `(e.status = 'parked' AND e.reason IN ('evaluation_error', 'duplicate_key', 'incomplete_row'))`
+
 // Due lists what is due in partitions, longest due first.
 func (a *Applier) Due(ctx context.Context, partitions []int32, limit int) ([]DueEntity, error) {
-	rows, err := a.pool.Query(ctx, `SELECT kind, org_key, key, partition, lane FROM backstitch.entities
-		WHERE partition = ANY($1) AND due_at <= now() AND status <> 'dropped' ORDER BY due_at LIMIT $2`, partitions, limit)
+	rows, err := a.pool.Query(ctx, `SELECT kind, org_key, key, partition, lane FROM backstitch.entities e
+		WHERE partition = ANY($1) AND due_at <= now() AND status <> 'dropped' AND `+parkedByEvaluation+` IS NOT TRUE ORDER BY due_at LIMIT $2`, partitions, limit)
 	if err != nil {
 		return nil, fmt.Errorf("look for what is due: %w", redact.SQLError(err))
 	}

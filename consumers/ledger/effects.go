@@ -19,9 +19,9 @@ const (
 	endMembersSQL = `UPDATE backstitch.entities e SET
 		  applied = '{}', org_stytch_id = NULL, stytch_id = NULL, password_id = NULL, hash_digest = NULL, losses = '{}', attempts = 0,
 		  consent_id = NULL, adopted = false,
-		  status = CASE WHEN e.status = 'dropped' OR e.status = 'parked' AND e.reason IN ('evaluation_error', 'duplicate_key', 'incomplete_row') THEN e.status
+		  status = CASE WHEN e.status = 'dropped' OR ` + parkedByEvaluation + ` THEN e.status
 		                WHEN e.desired IS NULL THEN 'current' ELSE 'pending' END,
-		  reason = CASE WHEN e.status = 'parked' AND e.reason IN ('evaluation_error', 'duplicate_key', 'incomplete_row') THEN e.reason END,
+		  reason = CASE WHEN ` + parkedByEvaluation + ` THEN e.reason END,
 		  detail = NULL, due_at = CASE WHEN e.desired IS NOT NULL AND e.status <> 'dropped' THEN now() END,
 		  tried_revision = CASE WHEN e.desired IS NULL THEN e.revision ELSE e.tried_revision END,
 		  applied_revision = CASE WHEN e.desired IS NULL THEN e.revision ELSE e.applied_revision END, applied_at = now()

@@ -185,6 +185,9 @@ func TestCaughtUp(t *testing.T) { // hazards A19, A23
 	}
 	due("-1 ms")
 	check(100, ledger.Progress{Evaluated: true, Waiting: 3, Parked: 1, Awaiting: 1, Blocked: 1, Released: 1}, false)
+	exec("UPDATE backstitch.entities SET reason = 'duplicate_key' WHERE status = 'parked'") // has no turn before another evaluation
+	check(100, ledger.Progress{Evaluated: true, Waiting: 2, Parked: 1, Awaiting: 1, Blocked: 1, Released: 1}, false)
+	exec("UPDATE backstitch.entities SET reason = NULL WHERE status = 'parked'")
 	due("1 hour")
 	check(100, ledger.Progress{Evaluated: true, Parked: 1, Awaiting: 1, Blocked: 1, Released: 1}, true)
 	// what a whole evaluation found was there before, wherever the evaluation stood

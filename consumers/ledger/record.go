@@ -73,9 +73,9 @@ recorded AS (UPDATE backstitch.entities e SET
   applied = i.applied::jsonb, org_stytch_id = nullif(i.organization_id, ''), stytch_id = nullif(i.stytch_id, ''),
   password_id = nullif(i.password_id, ''), hash_digest = i.hash_digest, adopted = i.adopted,
   losses = CASE WHEN i.losses = '' THEN '{}' ELSE string_to_array(i.losses, ',') END,
-  status = CASE WHEN e.status = 'parked' AND e.reason IN ('evaluation_error', 'duplicate_key', 'incomplete_row') THEN e.status
+  status = CASE WHEN ` + parkedByEvaluation + ` THEN e.status
                 WHEN e.revision > i.revision THEN 'pending' ELSE i.status END,
-  reason = CASE WHEN e.status = 'parked' AND e.reason IN ('evaluation_error', 'duplicate_key', 'incomplete_row') THEN e.reason
+  reason = CASE WHEN ` + parkedByEvaluation + ` THEN e.reason
                 WHEN e.revision > i.revision THEN NULL ELSE nullif(i.reason, '') END,
   detail = nullif(i.detail, ''),
   due_at = CASE WHEN e.revision > i.revision THEN now()
