@@ -301,6 +301,7 @@ func TestCommitStreamedBeforeItIsVisible(t *testing.T) {
 	s := r.start()
 	r.caughtUp(s)
 	r.alterSystem("synchronous_standby_names", "missing")
+	r.commitsWait()
 	hung := r.connect()
 	done := make(chan error, 1)
 	go func() {
@@ -334,6 +335,28 @@ func TestCommitStreamedBeforeItIsVisible(t *testing.T) {
 	})
 	r.caughtUp(s)
 	r.verify(r.records())
+}
+
+// commitsWait returns when commits wait for a standby: the checkpointer has them do so, a
+// moment after other sessions show the setting.
+func (r *rig) commitsWait() {
+	r.t.Helper()
+	r.until("commits to wait for a standby", func() bool {
+		probe, ended := r.connect(), make(chan struct{})
+		go func() {
+			defer close(ended)
+			_, _ = probe.Exec(context.Background(), "SELECT pg_logical_emit_message(true, 'probe', '')")
+		}()
+		for event := ""; event != "SyncRep"; {
+			select {
+			case <-ended:
+				return false
+			case <-time.After(10 * time.Millisecond):
+				r.scan(&event, "SELECT coalesce(max(wait_event), '') FROM pg_stat_activity WHERE pid = $1", probe.PgConn().PID())
+			}
+		}
+		return true
+	})
 }
 
 func (r *rig) hasUpdate(key string) bool { return r.find(key, schemas.Update) }
