@@ -7,11 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/internal/httpserver"
 	"github.com/backstitch/backstitch/pipeline/config"
 	"github.com/backstitch/backstitch/pipeline/preflight"
 	"github.com/backstitch/backstitch/pipeline/registry"
@@ -34,7 +34,7 @@ type Broker struct {
 type Embedded struct {
 	sole     *ledger.Sole
 	pool     *pgxpool.Pool
-	registry *registry.Server
+	registry *httpserver.Server
 }
 
 // Embed takes the place of the one process that runs this pipeline, serves the registry
@@ -79,9 +79,7 @@ func (e *Embedded) Registry() string { return e.registry.URL() }
 // nothing of this process.
 func (e *Embedded) Close() {
 	if e.registry != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = e.registry.Stop(ctx) // it remembers nothing that would have to be written
+		_ = e.registry.Stop() // it remembers nothing that would have to be written
 	}
 	if e.pool != nil {
 		e.pool.Close()

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/jackc/pgx/v5"
 )
@@ -66,7 +67,7 @@ func TakeSole(ctx context.Context, dsn, app string, lost func(error)) (*Sole, er
 		}
 	}
 	if err != nil {
-		closeSole(conn)
+		pgsession.Close(conn)
 		return nil, redact.SQLError(err)
 	}
 	pinging, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -100,11 +101,5 @@ func (s *Sole) keepAlive(ctx context.Context, lost func(error)) {
 func (s *Sole) Leave() {
 	s.stop()
 	s.ping.Wait()
-	closeSole(s.conn)
-}
-
-func closeSole(conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = conn.Close(ctx) // the server ends the session either way
+	pgsession.Close(s.conn)
 }

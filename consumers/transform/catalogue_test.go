@@ -11,6 +11,7 @@ import (
 
 	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/integration/testenv"
+	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/backstitch/backstitch/schemas"
 	"github.com/jackc/pgx/v5"
 )
@@ -25,7 +26,7 @@ func (f *feeder) sourceBehind(dial func(ctx context.Context, network, host strin
 			if err != nil {
 				return nil, err
 			}
-			defer closeConn(conn)
+			defer pgsession.Close(conn)
 			return describeSource(ctx, conn, f.cfg.Tables)
 		}
 	}

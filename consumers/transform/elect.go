@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -40,7 +41,7 @@ type election struct {
 }
 
 func (e *election) close() {
-	closeConn(e.conn)
+	pgsession.Close(e.conn)
 	e.kafka.Close()
 }
 
@@ -56,7 +57,7 @@ func (t *Transform) stand(ctx context.Context) (*election, error) {
 	}
 	client, err := kgo.NewClient(t.deps.Kafka...)
 	if err != nil {
-		closeConn(conn)
+		pgsession.Close(conn)
 		return nil, fmt.Errorf("make the transform's Kafka client: %w", err)
 	}
 	return &election{conn, client}, nil
@@ -158,7 +159,7 @@ func (o *owner) hold(ctx context.Context) error {
 		o.reach(ctx, reached)
 	}()
 	defer func() {
-		closeConn(o.lock.conn) // a successor need not wait for what this one has in flight
+		pgsession.Close(o.lock.conn) // a successor need not wait for what this one has in flight
 		cancel()
 		<-over
 	}()
@@ -239,12 +240,6 @@ func (t *Transform) dial(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn
 // idleInTransaction ends a frozen owner's open transactions where a successor may
 // not. No step of a healthy one waits nearly as long.
 const idleInTransaction = "30s"
-
-func closeConn(conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = conn.Close(ctx) // the session ends either way
-}
 
 // closedConn tells that a session ended under a statement.
 func closedConn(err error) bool {

@@ -13,6 +13,7 @@ import (
 	"github.com/backstitch/backstitch/consumers"
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/integration/testenv"
+	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/backstitch/backstitch/producers"
 	"github.com/backstitch/backstitch/schemas"
 	"github.com/backstitch/backstitch/schemas/avro"
@@ -74,7 +75,7 @@ func newFeeder(t testing.TB, ddl string, tables []schemas.Table, mappings ...con
 	legacy, err := pgx.Connect(ctx, f.legacyURL)
 	f.check(err)
 	f.legacy = legacy
-	t.Cleanup(func() { closeConn(legacy) })
+	t.Cleanup(func() { pgsession.Close(legacy) })
 	f.sql(ddl)
 	f.url = testenv.Postgres(t)
 	f.check(ledger.Migrate(ctx, f.url))
@@ -418,7 +419,7 @@ func (f *feeder) start(edit ...func(*Transform)) *Transform {
 			if err != nil {
 				return nil, err
 			}
-			defer closeConn(conn)
+			defer pgsession.Close(conn)
 			return describeSource(ctx, conn, f.cfg.Tables)
 		},
 	})

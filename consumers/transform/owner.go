@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/internal/stage"
 	"github.com/backstitch/backstitch/schemas"
@@ -64,7 +65,7 @@ func (t *Transform) newOwner(ctx context.Context, lock *election) (*owner, error
 	}
 	s, err := lock.assume(ctx, conn, t)
 	if err != nil {
-		closeConn(conn)
+		pgsession.Close(conn)
 		return nil, err
 	}
 	o := &owner{
@@ -103,7 +104,7 @@ func (o *owner) open(ctx context.Context) (err error) {
 // run works until stopping, or until something fails. What it started has ended
 // when it returns.
 func (o *owner) run(ctx context.Context, stopping <-chan struct{}) error {
-	defer closeConn(o.conn)
+	defer pgsession.Close(o.conn)
 	group, ctx := errgroup.WithContext(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

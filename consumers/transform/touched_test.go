@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/backstitch/backstitch/consumers"
+	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -35,7 +36,7 @@ func TestTouchedKeysAreTakenByTheirPlaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeConn(conn)
+	defer pgsession.Close(conn)
 	err = pgx.BeginFunc(w.ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(w.ctx, begin); err != nil {
 			return err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -118,11 +117,7 @@ func (s *sandboxed) kafka(a *app, f *sandboxFlags) error {
 		if err != nil {
 			return err
 		}
-		s.stops = append(s.stops, func() error {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-			defer cancel()
-			return r.Stop(ctx)
-		})
+		s.stops = append(s.stops, r.Stop)
 		fmt.Fprintf(&s.yaml, "  registry: %s\n", r.URL())
 	}
 	return nil

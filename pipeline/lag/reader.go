@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/backstitch/backstitch/pipeline/admin"
 	"github.com/backstitch/backstitch/schemas"
 )
@@ -157,8 +158,6 @@ func (r *Reader) disconnect() {
 	if r.source == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = r.source.Close(ctx) // the server notices by itself
+	pgsession.Close(r.source)
 	r.source = nil
 }

@@ -9,47 +9,20 @@
 package registry
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/backstitch/backstitch/internal/httpserver"
 )
 
-// Server is a registry that listens.
-type Server struct {
-	http *http.Server
-	addr net.Addr
-	done chan error
-}
-
-// Start listens on addr (host:port; port 0: any free one). pool is of the ledger.
-func Start(addr string, pool *pgxpool.Pool, log *slog.Logger) (*Server, error) {
-	l, err := net.Listen("tcp", addr)
+// Start listens on addr (host:port; port 0: any free one). pool is of the ledger, in
+// which what was registered stays.
+func Start(addr string, pool *pgxpool.Pool, log *slog.Logger) (*httpserver.Server, error) {
+	s, err := httpserver.Start(addr, Handler(pool, log))
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded schema registry: %w", err)
 	}
-	s := &Server{
-		http: &http.Server{Handler: Handler(pool, log), ReadHeaderTimeout: 10 * time.Second},
-		addr: l.Addr(),
-		done: make(chan error, 1),
-	}
-	go func() { s.done <- s.http.Serve(l) }()
 	return s, nil
-}
-
-// URL is the registry's address.
-func (s *Server) URL() string { return "http://" + s.addr.String() }
-
-// Stop ends the registry. What was registered stays in the ledger.
-func (s *Server) Stop(ctx context.Context) error {
-	err := s.http.Shutdown(ctx)
-	if served := <-s.done; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
-	return err
 }

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -51,9 +50,7 @@ func start(t *testing.T, dsn string) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := server.Stop(ctx); err != nil {
+		if err := server.Stop(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -251,7 +248,7 @@ func TestWithoutLedger(t *testing.T) {
 	if status, answer := w.ask("GET", "/subjects", ""); status != 500 || !strings.Contains(answer, "50001") {
 		t.Errorf("without a ledger: %d %s", status, answer)
 	}
-	if err := server.Stop(t.Context()); err != nil {
+	if err := server.Stop(); err != nil {
 		t.Error(err)
 	}
 	if !strings.Contains(log.String(), "could not ask the ledger") {

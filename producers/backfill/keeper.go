@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/schemas"
 )
@@ -23,8 +24,6 @@ const (
 	// pingEvery is the pace at which the keeper's idle session shows that it is there
 	// (silence).
 	pingEvery = 3 * time.Second
-	// closeTimeout bounds the goodbye of a session.
-	closeTimeout = 5 * time.Second
 )
 
 // Keeper is the transaction that guards a backfill run: its ACCESS SHARE locks,
@@ -103,7 +102,7 @@ func (k *Keeper) Reason() string {
 func (k *Keeper) Close(ctx context.Context) error {
 	k.stop()
 	k.watching.Wait()
-	discard(k.watch)
+	pgsession.Discard(k.watch)
 	err := k.conn.Close(ctx)
 	<-k.conn.PgConn().CleanupDone()
 	if err != nil {

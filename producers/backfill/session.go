@@ -99,15 +99,6 @@ func importSnapshot(ctx context.Context, conn *pgx.Conn, snapshot string) error 
 
 // closeAfter closes a connection after an error, which it returns.
 func closeAfter(conn *pgx.Conn, err error) error {
-	discard(conn)
+	pgsession.Discard(conn)
 	return err
-}
-
-// discard ends a session whose outcome does not matter any more, and waits until
-// its socket is closed.
-func discard(conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	_ = conn.Close(ctx) // only the end of the session matters, and that the server notices too
-	<-conn.PgConn().CleanupDone()
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/schemas"
 )
@@ -67,7 +68,7 @@ func (w *worker) work(ctx, asking context.Context, cfg *pgx.ConnConfig, snapshot
 	if err != nil {
 		return err
 	}
-	defer discard(conn)
+	defer pgsession.Discard(conn)
 	// Locks that a session has it need not queue for behind DDL that waits for the keeper.
 	if err := exec(asking, conn, w.locks); err != nil {
 		return fmt.Errorf("lock the tables: %w", err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/internal/stage"
 	"github.com/backstitch/backstitch/producers/replication"
@@ -54,7 +55,7 @@ func (s *Source) guard(ctx context.Context) {
 	g := &guardian{Source: s, good: time.Now(), limit: limit{most: s.cfg.SlotMaxRetained}}
 	defer func() {
 		if g.conn != nil {
-			closeConn(g.conn)
+			pgsession.Close(g.conn)
 		}
 	}()
 	look := time.Now()

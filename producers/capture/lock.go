@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/producers"
 	"github.com/backstitch/backstitch/producers/replication"
@@ -53,7 +54,7 @@ func (s *Source) takeLock(ctx context.Context, lost func(error)) (*slotLock, err
 		l.ping.Go(func() { l.keepAlive(pingCtx, lost) })
 		return l, nil
 	}
-	closeConn(conn)
+	pgsession.Close(conn)
 	if err != nil {
 		return nil, fmt.Errorf("take the lock for slot %s: %w", s.cfg.Slot, redact.SQLError(err))
 	}
@@ -88,12 +89,5 @@ func (l *slotLock) exec(ctx context.Context, sql string, args ...any) (pgconn.Co
 func (l *slotLock) release() {
 	l.stop()
 	l.ping.Wait()
-	closeConn(l.conn)
-}
-
-// closeConn says goodbye to a session; the server ends it either way.
-func closeConn(conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = conn.Close(ctx)
+	pgsession.Close(l.conn)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/backstitch/backstitch/producers"
 	"github.com/backstitch/backstitch/producers/backfill"
 	"github.com/backstitch/backstitch/producers/publisher"
@@ -119,7 +120,7 @@ func (x *session) close() error {
 		x.pub.Close()
 	}
 	if x.control != nil {
-		closeConn(x.control)
+		pgsession.Close(x.control)
 	}
 	if x.lock != nil {
 		x.lock.release()

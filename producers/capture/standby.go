@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/producers"
 	"github.com/backstitch/backstitch/producers/replication"
@@ -52,7 +53,7 @@ func (s *Source) vacant(ctx context.Context) error {
 // stopPolling ends the session of the look: an owner needs it no more.
 func (s *Source) stopPolling() {
 	if s.poll != nil {
-		closeConn(s.poll)
+		pgsession.Close(s.poll)
 		s.poll = nil
 	}
 }

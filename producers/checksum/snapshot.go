@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/producers"
 	"github.com/backstitch/backstitch/producers/backfill"
@@ -80,7 +81,7 @@ func blockers(ctx context.Context, d *Deps) string {
 	if err != nil {
 		return "who they are cannot be told"
 	}
-	defer end(conn)
+	defer pgsession.Discard(conn)
 	names, err := backfill.Blockers(ctx, conn)
 	if err != nil || len(names) == 0 {
 		return "they have ended since"
@@ -132,7 +133,7 @@ func look(ctx context.Context, session *pgx.ConnConfig, publication string) (pre
 	if err != nil {
 		return nil, false, fmt.Errorf("connect to the source: %w", redact.SQLError(err))
 	}
-	defer end(conn)
+	defer pgsession.Discard(conn)
 	described, err := producers.Describe(ctx, conn, publication)
 	for _, d := range described {
 		present = append(present, d.Relation.Table)
@@ -195,17 +196,9 @@ func (s *snapshot) over(limit time.Duration) bool {
 
 func (s *snapshot) close(ctx context.Context) {
 	if s.conn != nil {
-		end(s.conn)
+		pgsession.Discard(s.conn)
 	}
 	if s.keeper != nil {
 		_ = s.keeper.Close(context.WithoutCancel(ctx)) // it held locks and a snapshot only, which end with the session
 	}
-}
-
-// end closes a session whose outcome does not matter any more.
-func end(conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	_ = conn.Close(ctx) // only the end of the session matters
-	<-conn.PgConn().CleanupDone()
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/backstitch/backstitch/pipeline/sandbox/kafka"
 	"github.com/backstitch/backstitch/pipeline/sandbox/postgres"
@@ -92,11 +91,7 @@ func (w *world) startKafka(d *demo) error {
 	if err != nil {
 		return err
 	}
-	w.stops = append(w.stops, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		return reg.Stop(ctx)
-	})
+	w.stops = append(w.stops, reg.Stop)
 	w.registry = reg.URL()
 	d.say("• an embedded Kafka broker and schema registry. %s", kafka.Warning)
 	return nil

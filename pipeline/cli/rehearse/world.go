@@ -106,11 +106,7 @@ func (w *world) startKafka() error {
 	if err != nil {
 		return err
 	}
-	w.stops = append(w.stops, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		return reg.Stop(ctx)
-	})
+	w.stops = append(w.stops, reg.Stop)
 	w.Registry = reg.URL()
 	return nil
 }
