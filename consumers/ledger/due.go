@@ -17,9 +17,13 @@ type DueEntity struct {
 	Lane      schemas.Lane
 }
 
+// EvaluationReasons is the SQL list of the reasons of a transform that parks: a retry
+// cannot help, only another state of the rows or another mapping.
+const EvaluationReasons = "('" + string(consumers.ReasonEvaluation) + "', '" + string(consumers.ReasonDuplicateKey) + "', '" + string(consumers.ReasonIncomplete) + "')"
+
 // parkedByEvaluation are entities that have no turn before their next revision, whatever
 // made them due.
-const parkedByEvaluation = `(e.status = 'parked' AND e.reason IN ('evaluation_error', 'duplicate_key', 'incomplete_row'))`
+const parkedByEvaluation = `(e.status = 'parked' AND e.reason IN ` + EvaluationReasons + `)`
 
 // Due lists what is due in partitions, longest due first.
 func (a *Applier) Due(ctx context.Context, partitions []int32, limit int) ([]DueEntity, error) {

@@ -81,17 +81,13 @@ func scanParked(row pgx.CollectableRow) (e ParkedEntity, err error) {
 	return e, err
 }
 
-// byEvaluation are the reasons of a transform that parks: a retry cannot help, only
-// another state of the rows or another mapping.
-var byEvaluation = []string{string(consumers.ReasonEvaluation), string(consumers.ReasonDuplicateKey), string(consumers.ReasonIncomplete)}
-
 // RetryParked makes parked entities due again and returns how many. Those that
 // evaluation parked are not among them: only a change of their rows, or of the
 // mapping, helps. With Keys it takes back what was dropped, too.
 func RetryParked(ctx context.Context, q Querier, f Filter) (int64, error) {
 	tag, err := q.Exec(ctx, `UPDATE backstitch.entities e SET due_at = now(), status = 'parked'
-		WHERE (e.status = 'parked' OR e.status = 'dropped' AND cardinality($4::text[]) > 0) AND`+matches+` AND e.reason <> ALL($5)`,
-		f.args(byEvaluation)...)
+		WHERE (e.status = 'parked' OR e.status = 'dropped' AND cardinality($4::text[]) > 0) AND`+matches+` AND e.reason NOT IN `+EvaluationReasons,
+		f.args()...)
 	if err != nil {
 		return 0, fmt.Errorf("retry parked entities: %w", redact.SQLError(err))
 	}

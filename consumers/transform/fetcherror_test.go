@@ -59,14 +59,14 @@ func TestUnknownTopicID(t *testing.T) {
 	go func() { ended <- r.poll(t.Context()) }()
 	wait := func(what string, done func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(10 * time.Millisecond) {
+		deadline := time.After(time.Minute)
+		for !done() {
 			select {
 			case err := <-ended:
 				t.Fatalf("the reader ended before %s: %v", what, err)
-			default:
-			}
-			if time.Now().After(deadline) {
+			case <-deadline:
 				t.Fatalf("not within a minute: %s", what)
+			case <-time.After(10 * time.Millisecond):
 			}
 		}
 	}

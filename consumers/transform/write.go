@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/backstitch/backstitch/consumers"
+	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -29,7 +30,7 @@ func differences(m *CompiledMapping, organizations string) string {
 		` + join + `
 		WHERE NOT EXISTS (SELECT FROM pg_temp.backstitch_failed f WHERE f.org_key = k.org_key AND f.key = k.key)
 		  AND (` + desired + ` IS DISTINCT FROM s.desired
-		       OR s.status = 'parked' AND s.reason IN ('evaluation_error', 'duplicate_key', 'incomplete_row'))`
+		       OR s.status = 'parked' AND s.reason IN ` + ledger.EvaluationReasons + `)`
 }
 
 // storedOrganizations are the organizations as the ledger has them, for differences.
