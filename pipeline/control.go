@@ -193,7 +193,10 @@ func (c control) Alterable(name string) error {
 
 func offsetsError(err error) error {
 	var bad *BadReplay
+	var busy stillBusy
 	switch {
+	case errors.As(err, &busy):
+		return fmt.Errorf("%w: %w", admin.ErrNotStopped, busy)
 	case errors.Is(err, ErrNotStopped):
 		return admin.ErrNotStopped
 	case errors.As(err, &bad):

@@ -18,20 +18,23 @@ import (
 var ErrNotStopped = errors.New("offsets can be changed only while the connector is stopped and none of its tasks runs")
 
 // AlterOffsets sets the apply connector's next offsets of the given partitions
-// (PATCH …/offsets), admin.Beginning to the first one; others stay. Moved ahead, it loses nothing: the entities whose
+// (PATCH …/offsets), admin.Beginning to the first one; others stay. It waits until every
+// instance has obeyed the stop. Moved ahead, it loses nothing: the entities whose
 // wake-ups are skipped become due (invariant 6). The error is ErrNotStopped, or a
 // *BadReplay for offsets that do not exist.
 func AlterOffsets(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Pool, offsets map[string]map[int32]int64) error {
-	s := stopped{cfg: cfg, clients: c, pool: pool, connector: apply.Group(cfg.Name)}
-	if err := s.sure(ctx); err != nil {
-		return err
-	}
-	topics := apply.Topics(cfg.Kafka.Topics.Prefix)
-	all, _, err := ReplayFrom{Earliest: true}.resolve(ctx, c.Kafka, topics, nil)
+	s := stopped{cfg: cfg, clients: c, pool: pool, connector: apply.Group(cfg.Name), patience: offsetsPatience}
+	return s.byHand(ctx, func(ctx context.Context) error { return s.alter(ctx, offsets) })
+}
+
+// alter is AlterOffsets of a connector that nobody runs.
+func (s stopped) alter(ctx context.Context, offsets map[string]map[int32]int64) error {
+	topics := apply.Topics(s.cfg.Kafka.Topics.Prefix)
+	all, _, err := ReplayFrom{Earliest: true}.resolve(ctx, s.clients.Kafka, topics, nil)
 	if err != nil {
 		return err
 	}
-	current, err := groupOffsets(ctx, c.Kafka, s.connector)
+	current, err := groupOffsets(ctx, s.clients.Kafka, s.connector)
 	if err != nil {
 		return err
 	}
@@ -55,11 +58,11 @@ func AlterOffsets(ctx context.Context, cfg *config.Config, c *Clients, pool *pgx
 		}
 	}
 	if len(ahead) > 0 {
-		if _, err := ledger.WakeSkipped(ctx, pool, ahead); err != nil {
+		if _, err := ledger.WakeSkipped(ctx, s.pool, ahead); err != nil {
 			return err
 		}
 	}
-	return apply.SetOffsets(ctx, cfg.Name, c.Kafka, offsets)
+	return apply.SetOffsets(ctx, s.cfg.Name, s.clients.Kafka, offsets)
 }
 
 // ResetOffsets sets the apply connector back to the beginning of both lanes
@@ -79,18 +82,24 @@ func ResetOffsets(ctx context.Context, cfg *config.Config, c *Clients, pool *pgx
 	return AlterOffsets(ctx, cfg, c, pool, offsets)
 }
 
-// sure returns nil only when the connector is stopped and nobody works on it.
-func (s stopped) sure(ctx context.Context) error {
+// byHand does the work for a person who has stopped the connector: at once, or when
+// the instances have obeyed. The status may show no tasks before they all have, and
+// Kafka remembers a killed member for some seconds. The error is ErrNotStopped where the
+// target is another one, or somebody works on it for longer than the patience.
+func (s stopped) byHand(ctx context.Context, work func(context.Context) error) error {
+	err := s.work(ctx, s.wanted, work)
+	var busy stillBusy
+	if errors.As(err, &busy) {
+		return fmt.Errorf("%w: %w", ErrNotStopped, err)
+	}
+	return err
+}
+
+// wanted returns nil while the connector's target is STOPPED, else ErrNotStopped.
+func (s stopped) wanted(ctx context.Context) error {
 	targets, err := ledger.Targets(ctx, s.pool)
-	if err != nil {
-		return err
-	}
-	if targets[s.connector].State != ledger.TargetStopped {
-		return ErrNotStopped
-	}
-	busy, _, err := s.running(ctx)
-	if err == nil && busy != "" {
-		err = fmt.Errorf("%w: %s", ErrNotStopped, busy)
+	if err == nil && targets[s.connector].State != ledger.TargetStopped {
+		err = ErrNotStopped
 	}
 	return err
 }

@@ -19,6 +19,9 @@ const (
 	// replayPatience is how long a replay waits until nobody runs the connector: longer
 	// than a drain, and than Kafka remembers a killed member.
 	replayPatience = 60 * time.Second
+	// offsetsPatience is as long for who changes offsets by hand: below the 90 s in which
+	// clients of Kafka Connect expect an answer.
+	offsetsPatience = 30 * time.Second
 	// obeyed is how long an instance may take to follow a target that it has not read.
 	obeyed = 3 * orderEvery
 	// resumePatience bounds giving the connector its target back, whatever happened.
@@ -48,23 +51,24 @@ func (s stopped) while(ctx context.Context, command, by string, work func(contex
 	if err != nil {
 		return "", err
 	}
-	err = s.work(ctx, replaying, work)
+	err = s.work(ctx, func(ctx context.Context) error { return s.untouched(ctx, replaying) }, work)
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), resumePatience)
 	defer cancel()
 	target, ended := replaying.End(ending, err)
 	return target, errors.Join(err, ended)
 }
 
-// work does the work once nobody runs the connector; an instance that comes between
-// is refused by Kafka, and waited for again.
-func (s stopped) work(ctx context.Context, r *ledger.Replaying, work func(context.Context) error) error {
+// work does the work once nobody runs the connector, and as long as its target stands;
+// an instance that comes between is refused by Kafka, and waited for again. Who is in
+// the way for longer than the patience is named in a stillBusy.
+func (s stopped) work(ctx context.Context, stands, work func(context.Context) error) error {
 	waiting, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	begun := time.Now()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		busy, err := s.busy(waiting, r, begun)
+		busy, err := s.busy(waiting, stands, begun)
 		if err == nil && busy == "" {
 			err = work(ctx) // which takes what it takes
 			if errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.NonEmptyGroup) {
@@ -81,21 +85,37 @@ func (s stopped) work(ctx context.Context, r *ledger.Replaying, work func(contex
 		case <-tick.C:
 		case <-waiting.Done():
 			if ctx.Err() == nil {
-				return fmt.Errorf("%s was not stopped within %s: %s. Nothing was changed", s.connector, s.patience, busy)
+				return stillBusy{s, busy}
 			}
 			return errors.New("interrupted; nothing was changed")
 		}
 	}
 }
 
-// busy says who may still work on the connector; "" when nobody does.
-func (s stopped) busy(ctx context.Context, r *ledger.Replaying, begun time.Time) (string, error) {
+// stillBusy says who works on a connector that was to stop.
+type stillBusy struct {
+	stopped
+
+	who string
+}
+
+func (b stillBusy) Error() string {
+	return fmt.Sprintf("%s was not stopped within %s: %s. Nothing was changed", b.connector, b.patience, b.who)
+}
+
+// untouched returns nil while the target is the one that the replay has set.
+func (s stopped) untouched(ctx context.Context, r *ledger.Replaying) error {
 	ours, err := r.Stopped(ctx)
-	if err != nil {
-		return "", err
+	if err == nil && !ours {
+		err = fmt.Errorf("somebody set the target of %s meanwhile. Nothing was changed", s.connector)
 	}
-	if !ours {
-		return "", fmt.Errorf("somebody set the target of %s meanwhile. Nothing was changed", s.connector)
+	return err
+}
+
+// busy says who may still work on the connector; "" when nobody does.
+func (s stopped) busy(ctx context.Context, stands func(context.Context) error, begun time.Time) (string, error) {
+	if err := stands(ctx); err != nil {
+		return "", err
 	}
 	busy, alive, err := s.running(ctx)
 	if busy == "" && alive && time.Since(begun) < obeyed {

@@ -59,12 +59,15 @@ func ResetTransformOffsets(ctx context.Context, cfg *config.Config, c *Clients, 
 }
 
 // alterTransform touches the entities of the records that choose picks, of all that can
-// be and the offsets that the mirror is filled to.
+// be and the offsets that the mirror is filled to: once every instance has obeyed the
+// stop.
 func alterTransform(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Pool, choose func([]ReplayPartition, map[string]map[int32]int64) ([]spans.Span, error)) error {
-	s := stopped{cfg: cfg, clients: c, pool: pool, connector: cfg.Name + "-transform"}
-	if err := s.sure(ctx); err != nil {
-		return err
-	}
+	s := stopped{cfg: cfg, clients: c, pool: pool, connector: cfg.Name + "-transform", patience: offsetsPatience}
+	return s.byHand(ctx, func(ctx context.Context) error { return touchAgain(ctx, cfg, c, pool, choose) })
+}
+
+// touchAgain is alterTransform of a connector that nobody runs.
+func touchAgain(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Pool, choose func([]ReplayPartition, map[string]map[int32]int64) ([]spans.Span, error)) error {
 	deps, err := replayDeps(ctx, cfg, c, pool)
 	if err != nil {
 		return err
