@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/backstitch/backstitch/integration/harness"
+	"github.com/backstitch/backstitch/integration/testenv"
 	"github.com/backstitch/backstitch/pipeline"
 	"github.com/backstitch/backstitch/producers/checksum"
 )
@@ -166,6 +167,7 @@ func TestAuditBesideAPipeline(t *testing.T) {
 func TestAuditKilled(t *testing.T) {
 	t.Parallel()
 	o := harness.Example()
+	o.Legacy = testenv.OwnDatabase(t)
 	o.Schema += harness.ExampleRows(200)
 	w := harness.New(t, o)
 	untilCaughtUp(t, w, 0)

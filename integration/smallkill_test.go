@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/backstitch/backstitch/integration/harness"
+	"github.com/backstitch/backstitch/integration/testenv"
 	simulator "github.com/backstitch/backstitch/pipeline/sandbox/stytch"
 )
 
@@ -153,7 +154,7 @@ func TestSmallBaseDeletesInBetween(t *testing.T) {
 // server waits then for a transaction that runs, and does not look after its client.
 func TestSmallBaseKilledWhileItsSlotIsMade(t *testing.T) {
 	t.Parallel()
-	w := small(t, 5)
+	w := small(t, 5, func(o *harness.Options) { o.Legacy = testenv.OwnDatabase(t) })
 	tx, err := w.Pool.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)

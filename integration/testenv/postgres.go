@@ -114,6 +114,17 @@ var own struct {
 	err    error
 }
 
+// OwnDatabase is a database on a server of this test's own: for one that holds a
+// transaction open. On a shared server every slot in the making would wait for it.
+func OwnDatabase(tb testing.TB) string {
+	tb.Helper()
+	url, err := OwnPostgres(tb, nil).CreateDatabase(context.Background(), "legacy")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return url
+}
+
 // OwnPostgres starts a server for this test alone, which the test may kill,
 // restart and reconfigure.
 func OwnPostgres(tb testing.TB, settings map[string]string) *postgres.Server {

@@ -192,6 +192,10 @@ func (r *rig) caughtUp(s *capture.Source) {
 		}
 		return s.Status().FirstComplete && s.Status().State == capture.StateRunning
 	})
+	r.until("tables that were added to be read", func() bool {
+		read := r.checkpoint().Backfill.Tables
+		return !slices.ContainsFunc(r.cfg.Tables, func(t schemas.Table) bool { return !read[t.String()].Done })
+	})
 	lsn, err := capture.Heartbeat(r.t.Context(), r.sql)
 	if err != nil {
 		r.t.Fatal(err)
@@ -453,11 +457,7 @@ func (r *rig) controls() []schemas.Control {
 // newOwnRig is a rig on a PostgreSQL server of its own, whose settings it may change.
 func newOwnRig(t *testing.T, ddl string, tables ...string) *rig {
 	t.Helper()
-	url, err := testenv.OwnPostgres(t, nil).CreateDatabase(t.Context(), "legacy")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return newRigOn(t, url, ddl, tables...)
+	return newRigOn(t, testenv.OwnDatabase(t), ddl, tables...)
 }
 
 func (r *rig) recreateTopic(topic string) {
