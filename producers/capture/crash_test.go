@@ -151,7 +151,7 @@ func TestWorkersReadUnderTheKeepersSnapshot(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, one+`; INSERT INTO t SELECT i, 'x' FROM generate_series(1, 6000) i`, "t")
 	slow := func(c *capture.Config, _ *capture.Deps) {
-		c.Backfill.Workers, c.Backfill.RangeRows = 2, 100
+		c.Backfill.Workers, c.Backfill.RangeRows = 2, 30
 		c.MinGap = 10 * time.Millisecond
 	}
 	s := r.start(slow)

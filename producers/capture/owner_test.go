@@ -3,9 +3,7 @@ package capture_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -230,19 +228,6 @@ func TestResumeSkipsByVersion(t *testing.T) {
 	r.verify(r.records())
 }
 
-// stuck is a producer that takes records up to a number, and no more until its end.
-type stuck struct {
-	after int64
-	taken atomic.Int64
-	end   <-chan struct{}
-}
-
-func (s *stuck) OnProduceRecordBuffered(*kgo.Record) {
-	if s.taken.Add(1) > s.after {
-		<-s.end
-	}
-}
-
 // invariant 9: a transaction of 200,000 rows streams through in bounded batches,
 // each with a checkpoint inside it that ends no transaction, and survives a kill
 // in its middle. hazard S1: its rows stand under its commit LSN from the first on.
@@ -250,25 +235,16 @@ func TestLargeTransaction(t *testing.T) {
 	t.Parallel()
 	const n = 200_000
 	r := newRig(t, one, "t")
-	ctx, crash := context.WithCancel(context.Background())
-	defer crash()
-	s := r.source(func(_ *capture.Config, d *capture.Deps) {
-		d.Kafka = append(slices.Clone(d.Kafka), kgo.WithHooks(&stuck{after: n / 2, end: ctx.Done()}))
-	})
-	s.Start(ctx)
-	r.t.Cleanup(func() { r.stop(s) })
-	r.caughtUp(s)
+	v := r.startValved()
+	r.caughtUp(v.source)
+	v.allow(n / 2)
 	r.exec(fmt.Sprintf("INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, %d) i", n))
-	r.until("the middle of the transaction", func() bool {
-		p := s.Status().Position
-		return !p.EndsTransaction
-	})
-	crash()
-	kill(s)
+	r.until("the middle of the transaction", func() bool { return !v.source.Status().Position.EndsTransaction })
+	v.kill()
 	if c := r.checkpoint(); c.Position.EndsTransaction || c.Position.EndLSN >= c.Position.Version.Commit {
 		t.Errorf("a checkpoint inside a transaction says %+v", c.Position)
 	}
-	s = r.start()
+	s := r.start()
 	r.caughtUp(s)
 	records := r.records()
 	if len(records) != n {

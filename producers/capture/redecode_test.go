@@ -16,8 +16,8 @@ import (
 // version. By count it would lose a row at every resume.
 func TestRedecodedWithFewerRows(t *testing.T) {
 	t.Parallel()
-	const n = 400
-	r := newRig(t, "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)", "a", "b")
+	const n, step = 400, 60
+	r := newOwnRig(t, "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)", "a", "b")
 	both := r.cfg.Tables
 	r.cfg.Tables = both[:1]
 	s := r.start()
@@ -45,13 +45,14 @@ func TestRedecodedWithFewerRows(t *testing.T) {
 	small := func(c *capture.Config, _ *capture.Deps) {
 		c.BatchRecords, c.CommitInterval, c.MinGap = 20, time.Millisecond, 10*time.Millisecond
 	}
-	s = r.start(small) // publishes b
-	r.until("b to be published", func() bool { return s.Status().State == capture.StateRunning })
+	v := r.startValved(small) // publishes b
+	r.until("b to be published", func() bool { return v.source.Status().State == capture.StateRunning })
 	r.exec("INSERT INTO b VALUES (50)") // the decoder learns that b is published
 	r.until("it to be streamed", func() bool { return r.has("50") })
 	before := r.insertLSN()
 	exec("INSERT INTO b VALUES (3)")
 	exec(fmt.Sprintf("INSERT INTO a SELECT i FROM generate_series(2, %d) i", n))
+	v.allow(step)
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -59,15 +60,15 @@ func TestRedecodedWithFewerRows(t *testing.T) {
 	var p schemas.Position
 	for ; ; kills++ {
 		r.until("a step inside the transaction, or its end", func() bool {
-			now := s.Status().Position
-			moved := now.Version.Commit >= before && now.Version.Compare(p.Version) > 0
-			return moved
+			now := v.source.Status().Position
+			return now.Version.Commit >= before && now.Version.Compare(p.Version) > 0
 		})
-		kill(s)
+		v.kill()
 		if p = r.checkpoint().Position; p.EndsTransaction {
 			break
 		}
-		s = r.start(small)
+		v = r.startValved(small)
+		v.allow(step)
 	}
 	if kills == 0 {
 		t.Fatal("the source was never killed inside the transaction: the test tests nothing")
