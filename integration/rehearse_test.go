@@ -145,7 +145,7 @@ func TestRehearseAgainst(t *testing.T) {
 // removes what it left on this machine.
 func TestRehearseKilled(t *testing.T) {
 	t.Parallel()
-	w := newRehearsing(t)
+	w := newRehearsingOn(t, testenv.OwnDatabase(t))
 	kill := func(t *testing.T, p *harness.Process) {
 		t.Helper()
 		p.Kill()

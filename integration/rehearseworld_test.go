@@ -43,7 +43,12 @@ const policy = `{"status_code": 200, "policy": {"roles": [{"role_id": "stytch_me
 
 func newRehearsing(t *testing.T) *rehearsing {
 	t.Helper()
-	w := &rehearsing{url: testenv.Postgres(t), dir: t.TempDir()}
+	return newRehearsingOn(t, testenv.Postgres(t))
+}
+
+func newRehearsingOn(t *testing.T, url string) *rehearsing {
+	t.Helper()
+	w := &rehearsing{url: url, dir: t.TempDir()}
 	var err error
 	if w.pool, err = pgxpool.New(t.Context(), w.url); err != nil {
 		t.Fatal(err)

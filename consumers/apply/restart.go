@@ -3,16 +3,13 @@ package apply
 import (
 	"context"
 	"errors"
-	"io"
-	"net"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/internal/stage"
 )
@@ -81,15 +78,5 @@ func lostServer(err error) bool {
 	if _, held := stage.AsHeld(err); held {
 		return false
 	}
-	var network net.Error
-	var connect *pgconn.ConnectError
-	switch state := redact.SQLState(err); {
-	case len(state) == 5: // connection, operator intervention, resources, serialization
-		return state[:2] == "08" || state[:2] == "57" || state[:2] == "53" || state[:2] == "40"
-	case errors.As(err, &network), errors.As(err, &connect), errors.Is(err, net.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return true
-	case errors.Is(err, pgx.ErrTxClosed), pgconn.Timeout(err), pgconn.SafeToRetry(err):
-		return true
-	}
-	return kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err)
+	return pgsession.Lost(err) || kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err)
 }

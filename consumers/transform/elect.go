@@ -13,7 +13,6 @@ import (
 	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -240,10 +239,3 @@ func (t *Transform) dial(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn
 // idleInTransaction ends a frozen owner's open transactions where a successor may
 // not. No step of a healthy one waits nearly as long.
 const idleInTransaction = "30s"
-
-// closedConn tells that a session ended under a statement.
-func closedConn(err error) bool {
-	var connect *pgconn.ConnectError
-	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.As(err, &connect) ||
-		err != nil && (err.Error() == "conn closed" || errors.Is(err, pgx.ErrTxClosed))
-}

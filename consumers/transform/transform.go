@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"slices"
 	"sync"
@@ -13,11 +12,11 @@ import (
 	"time"
 
 	"github.com/backstitch/backstitch/consumers/ledger"
+	"github.com/backstitch/backstitch/internal/pgsession"
 	"github.com/backstitch/backstitch/internal/redact"
 	"github.com/backstitch/backstitch/internal/stage"
 	"github.com/backstitch/backstitch/schemas"
 	"github.com/backstitch/backstitch/schemas/registry"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -224,11 +223,9 @@ func transient(err error) bool {
 	if _, held := stage.AsHeld(err); held {
 		return false
 	}
-	var network net.Error
 	var unreachable *registry.UnreachableError
-	state := redact.SQLState(err)
-	return errors.Is(err, errLostLock) || errors.Is(err, errCutOff) || errors.As(err, &network) || errors.As(err, &unreachable) || kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err) || pgconn.Timeout(err) || errors.Is(err, net.ErrClosed) || closedConn(err) ||
-		state == "25P03" || len(state) == 5 && (state[:2] == "08" || state[:2] == "57" || state[:2] == "53" || state[:2] == "40")
+	return errors.Is(err, errLostLock) || errors.Is(err, errCutOff) || errors.As(err, &unreachable) ||
+		kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err) || pgsession.Lost(err)
 }
 
 // positionOf is a checkpoint's position in the mapping's terms.

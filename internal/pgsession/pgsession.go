@@ -1,6 +1,6 @@
 // Package pgsession pins the settings of every session whose text output or
 // input must mean the same everywhere: the source's readers and the ledger's
-// evaluators (hazards S9, C19).
+// evaluators (hazards S9, C19). It ends sessions, and tells one that was lost.
 package pgsession
 
 import "maps"
