@@ -200,7 +200,7 @@ func TestBarrierKeepsTheCheckpoint(t *testing.T) {
 	if err := s.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	before := r.checkpoint()
+	before := r.checkpointOf(s)
 	pub, recovered, err := publisher.Open(t.Context(), publisher.Config{Prefix: r.cfg.Prefix, Kafka: r.kafka})
 	if err != nil {
 		t.Fatal(err)

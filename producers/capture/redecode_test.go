@@ -64,7 +64,7 @@ func TestRedecodedWithFewerRows(t *testing.T) {
 			return now.Version.Commit >= before && now.Version.Compare(p.Version) > 0
 		})
 		v.kill()
-		if p = r.checkpoint().Position; p.EndsTransaction {
+		if p = r.checkpointOf(v.source).Position; p.EndsTransaction {
 			break
 		}
 		v = r.startValved(small)

@@ -182,6 +182,17 @@ func (r *rig) checkpoint() *schemas.Checkpoint {
 	return c
 }
 
+// checkpointOf is the last checkpoint of a source that has ended, once readers see it:
+// the broker says that a transaction has committed before they do.
+func (r *rig) checkpointOf(s *capture.Source) (c *schemas.Checkpoint) {
+	r.t.Helper()
+	r.until("readers to see the last checkpoint", func() bool {
+		c = r.checkpoint()
+		return c != nil && c.Position.Version.Compare(s.Status().Position.Version) >= 0
+	})
+	return c
+}
+
 // caughtUp waits until everything that was committed before is in the topics and
 // every table was read (hazard A19).
 func (r *rig) caughtUp(s *capture.Source) {

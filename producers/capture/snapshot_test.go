@@ -56,7 +56,7 @@ func TestSnapshotLeavesNothing(t *testing.T) {
 	if err := s.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	c := r.checkpoint()
+	c := r.checkpointOf(s)
 	if !c.Backfill.FirstComplete || !c.Position.EndsTransaction || c.Position.EndLSN == 0 || c.Source.Epoch != 1 {
 		t.Errorf("the checkpoint: %+v", c)
 	}
