@@ -96,7 +96,7 @@ func TestOffsetsAreAlteredWhileStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.CaughtUp(t, time.Minute)
-	w.Drained(t, p, time.Minute)
+	w.Drained(t, time.Minute)
 	if n := w.Simulator.Seq() - seq; n != 0 {
 		t.Errorf("a reset of unchanged entities made %d calls", n)
 	}

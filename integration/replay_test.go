@@ -21,7 +21,7 @@ func TestReplay(t *testing.T) {
 	w := harness.New(t, o)
 	p, other := w.Run(t), w.Run(t)
 	w.CaughtUp(t, time.Minute)
-	w.Drained(t, p, time.Minute)
+	w.Drained(t, time.Minute)
 	before := w.Simulator.Seq()
 	target := func() (state, reason string) {
 		// no row yet: nobody has set a target
@@ -56,7 +56,7 @@ func TestReplay(t *testing.T) {
 		t.Errorf("afterwards the target is %s, %q", state, reason)
 	}
 	harness.Eventually(t, time.Minute, "every task runs", func() bool { return allRun(connectors(t, other)) })
-	w.Drained(t, p, time.Minute)
+	w.Drained(t, time.Minute)
 	w.CaughtUp(t, time.Minute)
 	if n := w.Simulator.Seq() - before; n != 0 {
 		t.Errorf("a replay of unchanged entities made %d calls", n)
@@ -65,7 +65,7 @@ func TestReplay(t *testing.T) {
 
 	vandalise(t, w, 50)
 	w.Output(t, "replay", "apply", "--to-earliest", "--force", "--yes")
-	w.Drained(t, p, time.Minute)
+	w.Drained(t, time.Minute)
 	w.CaughtUp(t, time.Minute)
 	harness.Eventually(t, time.Minute, "every entity was read", func() bool {
 		var n int
@@ -130,7 +130,7 @@ func TestReplayThatDies(t *testing.T) {
 	w := harness.New(t, o)
 	p := w.Run(t)
 	w.CaughtUp(t, time.Minute)
-	w.Drained(t, p, time.Minute)
+	w.Drained(t, time.Minute)
 	target := func() string {
 		var s string
 		// no row yet: nobody has set a target
@@ -162,7 +162,7 @@ func TestReplayThatDies(t *testing.T) {
 	if target() != "RUNNING " {
 		t.Errorf("the next replay leaves %q", target())
 	}
-	w.Drained(t, p, time.Minute)
+	w.Drained(t, time.Minute)
 	w.CaughtUp(t, time.Minute)
 	if n := w.Simulator.Seq() - seq; n != 0 {
 		t.Errorf("%d calls", n)

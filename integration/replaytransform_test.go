@@ -55,7 +55,7 @@ func TestReplayTransform(t *testing.T) {
 	w := harness.New(t, o)
 	p, _, _ := w.Run(t), w.Run(t), w.Run(t)
 	w.CaughtUp(t, 2*time.Minute)
-	w.Drained(t, p, time.Minute)
+	w.Drained(t, time.Minute)
 	transform := w.Prefix + "-transform"
 	target := func() string {
 		return ledgerText(w, "SELECT state || ' ' || reason FROM backstitch.targets WHERE connector = $1", transform)
@@ -89,7 +89,7 @@ func TestReplayTransform(t *testing.T) {
 	}
 	nothingTouched(t, w)
 	w.CaughtUp(t, 2*time.Minute)
-	w.Drained(t, p, time.Minute)
+	w.Drained(t, time.Minute)
 	if n := w.Simulator.Seq() - seq; n != 0 || ledgerText(w, desiredStates) != states || offsets() != at {
 		t.Errorf("a replay of unchanged rows made %d calls; states changed: %v; offsets %s, were %s", n, ledgerText(w, desiredStates) != states, offsets(), at)
 	}
@@ -145,7 +145,7 @@ func TestReplayTransformThatDies(t *testing.T) {
 	w := harness.New(t, o)
 	p := w.Run(t)
 	w.CaughtUp(t, 2*time.Minute)
-	w.Drained(t, p, time.Minute)
+	w.Drained(t, time.Minute)
 	target := func() string {
 		return ledgerText(w, "SELECT state || ' ' || reason FROM backstitch.targets WHERE connector = $1", w.Prefix+"-transform")
 	}
@@ -180,7 +180,7 @@ func TestTransformOffsetsThroughREST(t *testing.T) {
 	w := harness.New(t, o)
 	p := w.Run(t)
 	w.CaughtUp(t, 2*time.Minute)
-	w.Drained(t, p, time.Minute)
+	w.Drained(t, time.Minute)
 	path := "/connectors/" + w.Prefix + "-transform"
 	patch := func(topic, offset string, want int) string {
 		t.Helper()
@@ -229,7 +229,7 @@ func TestTransformOffsetsThroughREST(t *testing.T) {
 	call(t, p, "PUT", path+"/resume", http.StatusAccepted)
 	nothingTouched(t, w)
 	w.CaughtUp(t, 2*time.Minute)
-	w.Drained(t, p, time.Minute)
+	w.Drained(t, time.Minute)
 	if n := w.Simulator.Seq() - seq; n != 0 {
 		t.Errorf("offsets of unchanged rows made %d calls", n)
 	}

@@ -70,7 +70,7 @@ func TestScriptForKafkaConnectWorks(t *testing.T) {
 		t.Errorf("resume answers %s", code)
 	}
 	w.CaughtUp(t, 2*time.Minute)
-	w.Drained(t, p, 2*time.Minute)
+	w.Drained(t, 2*time.Minute)
 
 	if said := script(t, other, "level", "FATAL"); !slices.Equal(said, []string{"200", "ERROR"}) {
 		t.Errorf("the log level says %s", said)
@@ -89,7 +89,7 @@ func TestScriptForKafkaConnectWorks(t *testing.T) {
 			t.Errorf("%s left the offsets %s", change, now)
 		}
 		script(t, other, "resume", apply)
-		w.Drained(t, p, 2*time.Minute)
+		w.Drained(t, 2*time.Minute)
 	}
 	transform := w.Prefix + "-transform"
 	script(t, p, "stop", transform)

@@ -13,6 +13,7 @@ import (
 	"github.com/backstitch/backstitch/consumers/ledger"
 	"github.com/backstitch/backstitch/pipeline/admin"
 	"github.com/backstitch/backstitch/pipeline/config"
+	"github.com/backstitch/backstitch/pipeline/lag"
 	"github.com/backstitch/backstitch/pipeline/sandbox/compare"
 	"github.com/backstitch/backstitch/producers/capture"
 	"github.com/backstitch/backstitch/schemas"
@@ -124,16 +125,17 @@ func (w *World) Status(tb testing.TB) admin.Status {
 	return s
 }
 
-// Drained waits until the apply connector has read all its topics.
-func (w *World) Drained(tb testing.TB, p *Process, limit time.Duration) {
+// Drained waits until the apply connector has read all its topics: as they are now,
+// not as an instance looked at them last.
+func (w *World) Drained(tb testing.TB, limit time.Duration) {
 	tb.Helper()
 	Eventually(tb, limit, "the apply topics are read", func() bool {
-		var s admin.Status
-		if err := json.Unmarshal([]byte(p.Get(tb, "/status")), &s); err != nil {
-			tb.Fatalf("GET /status: %v", err)
+		var r lag.Report
+		if err := json.Unmarshal([]byte(w.Output(tb, "lag", "-o", "json")), &r); err != nil {
+			tb.Fatalf("lag: %v", err)
 		}
 		seen := 0
-		for _, l := range s.Lag {
+		for _, l := range r.Lag {
 			if l.Group != w.Prefix+"-apply" {
 				continue
 			}

@@ -142,7 +142,7 @@ func (m *migration) changed() *harness.Process {
 	}
 	crash()
 	m.world.CaughtUp(m, 2*time.Minute)
-	m.world.Drained(m, p, time.Minute)
+	m.world.Drained(m, time.Minute)
 	return p
 }
 
@@ -158,7 +158,7 @@ func (m *migration) replayed(p *harness.Process) {
 			return err == nil && n == 0
 		})
 		m.world.CaughtUp(m, 2*time.Minute)
-		m.world.Drained(m, p, time.Minute)
+		m.world.Drained(m, time.Minute)
 		if n := m.world.Simulator.Seq() - seq; n != 0 {
 			m.Errorf("replay %s makes %d calls", connector, n)
 		}

@@ -15,7 +15,7 @@
 //	said NAME REGEXP          wait until that process has printed it
 //	ends NAME CODE [SIGNAL]   send a signal, wait for the end
 //	caughtup                  wait until a running pipeline has applied everything
-//	drained NAME              wait until that run has read the apply topics
+//	drained                   wait until the apply topics are read
 //	position VARIABLE         where the legacy system's log stands
 //	clean                     Stytch is what the mapping makes of the legacy system
 //	stytch ORGS MEMBERS       that many are in Stytch

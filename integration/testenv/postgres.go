@@ -21,10 +21,11 @@ const EnvPostgres = "BACKSTITCH_TEST_POSTGRES"
 
 var serial atomic.Int64
 
-// Name is a name that no other test of any process uses.
+// Name is a name that no other test of any process uses. It is always as long, so that
+// texts which are wrapped or aligned around names are the same in every run.
 func Name(tb testing.TB) string {
 	tb.Helper()
-	return fmt.Sprintf("t%d_%d_%d", os.Getpid(), time.Now().UnixMilli()%1e9, serial.Add(1))
+	return fmt.Sprintf("t%07d_%09d_%04d", os.Getpid(), time.Now().UnixMilli()%1e9, serial.Add(1))
 }
 
 // Postgres makes a fresh, empty database and returns its URL. It is dropped, with

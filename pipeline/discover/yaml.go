@@ -12,7 +12,8 @@ import (
 // secrets, and no value of any.
 func (p *Proposal) YAML(w io.Writer) error {
 	y := &yamlWriter{}
-	y.comment("", "Proposed by `backstitch init` from the catalogue of database "+oneLine(p.Database)+". Read it before you run it: the SELECTs run unchanged in psql, and `backstitch check` says what is missing.")
+	y.comment("", "Proposed by `backstitch init` from the catalogue of database "+oneLine(p.Database)+".")
+	y.comment("", "Read it before you run it: the SELECTs run unchanged in psql, and `backstitch check` says what is missing.")
 	if p.TODOs() > 0 {
 		y.comment("", "Each TODO is a decision of yours: `backstitch check` refuses the file at its line until it is removed.")
 	}

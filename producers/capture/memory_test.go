@@ -21,6 +21,7 @@ func TestLargeTransactionInBoundedMemory(t *testing.T) {
 	r := newRig(t, one, "t")
 	s := r.start()
 	r.caughtUp(s)
+	runtime.GC() // what other tests left would set the pace of the next collections
 	r.exec("ALTER TABLE t ALTER v SET STORAGE EXTERNAL")
 	r.exec("INSERT INTO t SELECT i, repeat(chr(97 + i % 26), $2) FROM generate_series(1, $1::int) i", rows, width)
 	var peak uint64
