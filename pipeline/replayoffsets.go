@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -19,12 +18,14 @@ var ErrNotStopped = errors.New("offsets can be changed only while the connector 
 
 // AlterOffsets sets the apply connector's next offsets of the given partitions
 // (PATCH …/offsets), admin.Beginning to the first one; others stay. It waits until every
-// instance has obeyed the stop. Moved ahead, it loses nothing: the entities whose
-// wake-ups are skipped become due (invariant 6). The error is ErrNotStopped, or a
+// instance has obeyed the stop: the status may show no tasks before, and Kafka remembers
+// a killed member for some seconds. Moved ahead, it loses nothing: the entities whose
+// wake-ups are skipped become due (invariant 6). The error is ErrNotStopped where the
+// target is another one or somebody works on it for longer than offsetsPatience, or a
 // *BadReplay for offsets that do not exist.
 func AlterOffsets(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Pool, offsets map[string]map[int32]int64) error {
 	s := stopped{cfg: cfg, clients: c, pool: pool, connector: apply.Group(cfg.Name), patience: offsetsPatience}
-	return s.byHand(ctx, func(ctx context.Context) error { return s.alter(ctx, offsets) })
+	return s.work(ctx, s.wanted, func(ctx context.Context) error { return s.alter(ctx, offsets) })
 }
 
 // alter is AlterOffsets of a connector that nobody runs.
@@ -82,20 +83,7 @@ func ResetOffsets(ctx context.Context, cfg *config.Config, c *Clients, pool *pgx
 	return AlterOffsets(ctx, cfg, c, pool, offsets)
 }
 
-// byHand does the work for a person who has stopped the connector: at once, or when
-// the instances have obeyed. The status may show no tasks before they all have, and
-// Kafka remembers a killed member for some seconds. The error is ErrNotStopped where the
-// target is another one, or somebody works on it for longer than the patience.
-func (s stopped) byHand(ctx context.Context, work func(context.Context) error) error {
-	err := s.work(ctx, s.wanted, work)
-	var busy stillBusy
-	if errors.As(err, &busy) {
-		return fmt.Errorf("%w: %w", ErrNotStopped, err)
-	}
-	return err
-}
-
-// wanted returns nil while the connector's target is STOPPED, else ErrNotStopped.
+// wanted returns nil while a person wants the connector stopped, else ErrNotStopped.
 func (s stopped) wanted(ctx context.Context) error {
 	targets, err := ledger.Targets(ctx, s.pool)
 	if err == nil && targets[s.connector].State != ledger.TargetStopped {

@@ -92,7 +92,7 @@ func (s stopped) work(ctx context.Context, stands, work func(context.Context) er
 	}
 }
 
-// stillBusy says who works on a connector that was to stop.
+// stillBusy says who works on a connector that was to stop. It is ErrNotStopped.
 type stillBusy struct {
 	stopped
 
@@ -102,6 +102,8 @@ type stillBusy struct {
 func (b stillBusy) Error() string {
 	return fmt.Sprintf("%s was not stopped within %s: %s. Nothing was changed", b.connector, b.patience, b.who)
 }
+
+func (stillBusy) Unwrap() error { return ErrNotStopped }
 
 // untouched returns nil while the target is the one that the replay has set.
 func (s stopped) untouched(ctx context.Context, r *ledger.Replaying) error {

@@ -63,20 +63,20 @@ func ResetTransformOffsets(ctx context.Context, cfg *config.Config, c *Clients, 
 // stop.
 func alterTransform(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Pool, choose func([]ReplayPartition, map[string]map[int32]int64) ([]spans.Span, error)) error {
 	s := stopped{cfg: cfg, clients: c, pool: pool, connector: cfg.Name + "-transform", patience: offsetsPatience}
-	return s.byHand(ctx, func(ctx context.Context) error { return touchAgain(ctx, cfg, c, pool, choose) })
+	return s.work(ctx, s.wanted, func(ctx context.Context) error { return s.touch(ctx, choose) })
 }
 
-// touchAgain is alterTransform of a connector that nobody runs.
-func touchAgain(ctx context.Context, cfg *config.Config, c *Clients, pool *pgxpool.Pool, choose func([]ReplayPartition, map[string]map[int32]int64) ([]spans.Span, error)) error {
-	deps, err := replayDeps(ctx, cfg, c, pool)
+// touch is alterTransform of a connector that nobody runs.
+func (s stopped) touch(ctx context.Context, choose func([]ReplayPartition, map[string]map[int32]int64) ([]spans.Span, error)) error {
+	deps, err := replayDeps(ctx, s.cfg, s.clients, s.pool)
 	if err != nil {
 		return err
 	}
-	current, err := mirrorOffsets(ctx, pool, deps.Prefix)
+	current, err := mirrorOffsets(ctx, s.pool, deps.Prefix)
 	if err != nil {
 		return err
 	}
-	all, _, err := ReplayFrom{Earliest: true}.resolve(ctx, c.Kafka, dataTopics(deps), current)
+	all, _, err := ReplayFrom{Earliest: true}.resolve(ctx, s.clients.Kafka, dataTopics(deps), current)
 	if err != nil {
 		return err
 	}

@@ -35,16 +35,14 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"ends":       command(2, 3, ends),
 	"caughtup":   command(0, 0, func(_ *testscript.TestScript, s *stage, _ []string) { s.world.CaughtUp(s, limit) }),
 	"clean":      command(0, 0, func(_ *testscript.TestScript, s *stage, _ []string) { s.world.Clean(s) }),
-	"drained": command(0, 0, func(_ *testscript.TestScript, s *stage, _ []string) {
-		s.world.Drained(s, limit)
-	}),
-	"role":     command(1, 1, role),
-	"database": command(1, 1, func(ts *testscript.TestScript, s *stage, args []string) { ts.Setenv(args[0], testenv.Postgres(s)) }),
-	"slots":    command(1, 1, slots),
-	"position": command(1, 1, position),
-	"stytch":   command(2, 2, inStytch),
-	"lose":     command(1, 1, lose),
-	"keys":     command(1, 1, keys),
+	"drained":    command(0, 0, func(_ *testscript.TestScript, s *stage, _ []string) { s.world.Drained(s, limit) }),
+	"role":       command(1, 1, role),
+	"database":   command(1, 1, func(ts *testscript.TestScript, s *stage, args []string) { ts.Setenv(args[0], testenv.Postgres(s)) }),
+	"slots":      command(1, 1, slots),
+	"position":   command(1, 1, position),
+	"stytch":     command(2, 2, inStytch),
+	"lose":       command(1, 1, lose),
+	"keys":       command(1, 1, keys),
 }
 
 type stageKey struct{}

@@ -27,11 +27,6 @@ func Lost(err error) bool {
 	}
 	var network net.Error
 	var connect *pgconn.ConnectError
-	switch {
-	case errors.As(err, &network), errors.As(err, &connect), errors.Is(err, net.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return true
-	case errors.Is(err, pgconn.ErrConnClosed), errors.Is(err, pgx.ErrTxClosed), pgconn.Timeout(err), pgconn.SafeToRetry(err):
-		return true
-	}
-	return false
+	return errors.As(err, &network) || errors.As(err, &connect) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, pgx.ErrTxClosed) || pgconn.Timeout(err) || pgconn.SafeToRetry(err) // pgconn.ErrConnClosed is among these
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/backstitch/backstitch/internal/redact"
 )
 
+func TestMain(m *testing.M) { testenv.Main(m) }
+
 // What a new session mends is told from what it does not, however often an error was
 // wrapped: by a real server's and a real driver's errors.
 func TestLost(t *testing.T) {
@@ -47,8 +49,7 @@ func TestLost(t *testing.T) {
 	}
 	closed := connect()
 	pgsession.Close(closed)
-	closedTx := connect()
-	tx, err := closedTx.Begin(t.Context())
+	tx, err := connect().Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,7 @@ func TestLost(t *testing.T) {
 		"a session that was closed":          {fails(t.Context(), closed, "SELECT 1"), true},
 		"a session that was ended":           {fails(t.Context(), connect(), "SELECT pg_terminate_backend(pg_backend_pid())"), true},
 		"an answer that did not come":        {fails(soon, connect(), "SELECT pg_sleep(30)"), true},
-		"a transaction of an ended session":  {tx.Commit(t.Context()), true},
+		"a transaction that has ended":       {tx.Commit(t.Context()), true},
 		"a socket that ends":                 {io.ErrUnexpectedEOF, true},
 		"no server":                          {with(func(u *url.URL) { u.Host = "127.0.0.1:1" }), true},
 		"a wrong password":                   {with(func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), "wrong") }), false},
